@@ -1,0 +1,150 @@
+"""The engine: classifies a micrograph batch by batch, reading ahead while it computes."""
+
+import platform
+import threading
+from collections import deque
+from collections.abc import Callable, Generator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+import napari_semclass
+from napari_semclass.classify.forward import Forward
+from napari_semclass.classify.grid import TileGrid
+from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.settings import Settings
+from napari_semclass.classify.whole import whole_crops
+from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
+from napari_semclass.model import Model
+from napari_semclass.model.preprocess import square
+
+# Pixels read at a time: large enough that a chunk of a zarr is seldom read twice, small in memory.
+_BLOCK_PX = 16_000_000
+
+
+@dataclass(frozen=True)
+class Step:
+    """How far a classification is. `prediction` is filled in place by later steps; NaN rows are still to come."""
+
+    prediction: Prediction
+    done: int
+    total: int
+
+
+def classify_micrograph(micrograph: Micrograph, model: Model, settings: Settings | None = None) -> Prediction:
+    """Classify a micrograph to its end; see `classification_steps`."""
+    steps = deque(classification_steps(micrograph, model, settings), maxlen=1)
+    return steps[-1].prediction
+
+
+def classification_steps(
+    micrograph: Micrograph,
+    model: Model,
+    settings: Settings | None = None,
+    stop: threading.Event | None = None,
+) -> Generator[Step, None, None]:
+    """Classify a micrograph, yielding after every batch.
+
+    Parameters
+    ----------
+    micrograph : Micrograph
+    model : Model
+    settings : Settings
+    stop : threading.Event
+        When set, ends after the current batch; what was computed stays in the last step's prediction.
+
+    Yields
+    ------
+    Step
+
+    Raises
+    ------
+    MicrographError
+        Nothing to classify, or pixels that cannot be read.
+    SettingsError, DeviceError
+        Impossible settings; a device that is not there or fails.
+    """
+    settings = settings or Settings()
+    stop = stop or threading.Event()
+    grid = settings.grid(micrograph, model.card)
+    forward = Forward.on(model, settings.device, settings.batch, settings.dihedral)
+    steps = model.card.preprocessing
+    levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+    prediction = Prediction(
+        np.full((len(grid), len(model.card.categories)), np.nan, dtype=np.float32),
+        grid,
+        model.card.categories,
+        micrograph.name,
+        micrograph.pixel_size,
+        _made(model, settings, forward, levels, micrograph),
+    )
+    if settings.mode == "whole":
+        crops = whole_crops(micrograph, levels, model.card.input_size)
+        prediction.probabilities[0] = forward(crops).mean(axis=0)
+        yield Step(prediction, 1, 1)
+        return
+    done = 0
+    with closing(_read_ahead(micrograph, grid, levels)) as blocks:
+        for indices, cut in blocks:
+            while len(indices):
+                if stop.is_set():
+                    return
+                batch, indices = np.split(indices, [forward.batch])
+                prediction.probabilities[batch] = forward(np.stack([cut(int(index)) for index in batch]))
+                done += len(batch)
+                yield Step(prediction, done, len(grid))
+
+
+_Cut = Callable[[int], NDArray[np.float32]]
+
+
+def _read_ahead(
+    micrograph: Micrograph, grid: TileGrid, levels: GreyRange
+) -> Generator[tuple[NDArray[np.int64], _Cut], None, None]:
+    """Blocks of tiles, the next one being read and normalised in a thread while this one is computed."""
+
+    def read(rows: range, columns: range) -> tuple[NDArray[np.int64], _Cut]:
+        top, left = grid.rows[rows[0]][0], grid.columns[columns[0]][0]
+        bottom, right = grid.rows[rows[-1]][1], grid.columns[columns[-1]][1]
+        block = levels.normalise(micrograph.read(top, bottom, left, right))
+
+        def cut(index: int) -> NDArray[np.float32]:
+            y0, x0, y1, x1 = grid.box(index)
+            return square(block[y0 - top : y1 - top, x0 - left : x1 - left], grid.tile)
+
+        indices = np.add.outer(np.array(rows) * len(grid.columns), np.array(columns)).ravel()
+        return indices, cut
+
+    with ThreadPoolExecutor(1, "semclass-read") as pool:
+        waiting = None
+        for rows, columns in grid.blocks(_BLOCK_PX):
+            coming = pool.submit(read, rows, columns)
+            if waiting is not None:
+                yield waiting.result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting.result()
+
+
+def _made(
+    model: Model, settings: Settings, forward: Forward, levels: GreyRange, micrograph: Micrograph
+) -> dict[str, Any]:
+    return {
+        "versions": {
+            "napari-semclass": napari_semclass.__version__,
+            "python": platform.python_version(),
+            **{name: version(name) for name in ("torch", "timm", "numpy")},
+        },
+        "device": forward.device_name,
+        "precision": forward.precision_name,
+        "model": {"name": model.card.name, "sha256": model.sha256, "temperature": model.card.temperature},
+        "settings": asdict(settings),
+        "grey_range": [levels.low, levels.high],
+        "data_bars": [[bar.start, bar.stop] for bar in micrograph.data_bars],
+        "note": micrograph.note,
+    }

@@ -1,0 +1,85 @@
+"""The forward pass: stacks of tiles to probabilities on the chosen device, with a batch that fits its memory."""
+
+import gc
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_semclass.errors import DeviceError, brief
+from napari_semclass.model import Model
+from napari_semclass.model.device import (
+    choose_device,
+    default_batch,
+    describe,
+    fast_precision,
+    is_out_of_memory,
+)
+
+
+@dataclass
+class Forward:
+    """A model on its device. `batch` shrinks when memory runs out and stays small from then on."""
+
+    model: Model
+    device: torch.device
+    precision: torch.dtype
+    batch: int
+    dihedral: bool = False
+
+    @classmethod
+    def on(cls, model: Model, device: str = "auto", batch: int | None = None, dihedral: bool = False) -> "Forward":
+        """Choose device, precision and batch, and move the model there."""
+        chosen = choose_device(device)
+        return cls(model.on(chosen), chosen, fast_precision(chosen), batch or default_batch(chosen), dihedral)
+
+    @property
+    def device_name(self) -> str:
+        """The device in a user's words."""
+        return describe(self.device)
+
+    @property
+    def precision_name(self) -> str:
+        """Number format of the network's body, such as `float32`."""
+        return str(self.precision).removeprefix("torch.")
+
+    def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
+        """Probabilities (n, categories) of normalised grey tiles (n, side, side).
+
+        Raises
+        ------
+        DeviceError
+            When the device fails, or is out of memory even for one tile.
+        """
+        stack = torch.from_numpy(tiles)
+        while True:
+            try:
+                parts = [self._probabilities(part.to(self.device)) for part in torch.split(stack, self.batch)]
+                return torch.cat(parts).numpy()
+            except (RuntimeError, MemoryError) as error:
+                out_of_memory = isinstance(error, MemoryError) or is_out_of_memory(error)
+                if not out_of_memory or self.batch == 1:
+                    raise DeviceError(f"{self.device_name}: computing failed ({brief(error)}).") from error
+            self.batch = max(1, self.batch // 2)
+            _release_memory(self.device)
+
+    def _probabilities(self, tiles: Tensor) -> Tensor:
+        with torch.inference_mode():
+            views = _dihedral(tiles) if self.dihedral else [tiles]
+            mean = torch.stack([self.model.probabilities(view, self.precision) for view in views]).mean(dim=0)
+            return mean.cpu()
+
+
+def _dihedral(tiles: Tensor) -> list[Tensor]:
+    """The eight flips and right-angle turns of square tiles (n, side, side)."""
+    return [turned for view in (tiles, tiles.flip(2)) for turned in (view.rot90(k, (1, 2)) for k in range(4))]
+
+
+def _release_memory(device: torch.device) -> None:
+    gc.collect()
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
+    elif device.type == "mps":
+        torch.mps.empty_cache()

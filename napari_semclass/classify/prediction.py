@@ -1,0 +1,150 @@
+"""The Prediction: what a model said about each tile, and the votes, areas and totals that follow from it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semclass.classify.grid import TileGrid
+from napari_semclass.model.card import Category
+
+# A label of 0 is napari's background, and marks what was not classified.
+NOT_CLASSIFIED = 0
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """Probabilities of each tile, on its grid.
+
+    Parameters
+    ----------
+    probabilities : array (tiles, categories), float32
+        Rows sum to 1; a row of NaN is a tile not computed (yet).
+    grid : TileGrid
+    categories : tuple of Category
+    source : str
+        The micrograph's name.
+    pixel_size : float or None
+        Metres per pixel.
+    made : mapping
+        How it was made: versions, device, precision, model name and hash, grey range, settings.
+    """
+
+    probabilities: NDArray[np.float32]
+    grid: TileGrid
+    categories: tuple[Category, ...]
+    source: str = ""
+    pixel_size: float | None = None
+    made: Mapping[str, Any] | None = None
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Category names, in the order of the probability columns."""
+        return tuple(category.name for category in self.categories)
+
+    @property
+    def done(self) -> NDArray[np.bool_]:
+        """Which tiles are computed, (tiles,)."""
+        return ~np.isnan(self.probabilities[:, 0])
+
+    def tile_categories(self) -> NDArray[np.int64]:
+        """Index of each tile's most probable category, (tiles,); -1 where not computed."""
+        return np.where(self.done, np.nan_to_num(self.probabilities).argmax(axis=1), -1)
+
+    def tile_confidence(self) -> NDArray[np.float32]:
+        """Largest probability of each tile, (tiles,), in [0, 1]; NaN where not computed."""
+        largest: NDArray[np.float32] = self.probabilities.max(axis=1)
+        return largest
+
+    def cells(self) -> "Cells":
+        """Votes on the cells that the tile edges cut: probabilities of all computed tiles over a cell, averaged."""
+        rows, columns = self.grid.cells()
+        shape = len(self.grid.rows), len(self.grid.columns), len(self.categories)
+        done = self.done
+        tiles = np.where(done[:, None], self.probabilities, 0).astype(np.float64)
+        summed = _on_cells(rows.cover, columns.cover, tiles.reshape(shape))
+        votes = _on_cells(rows.cover, columns.cover, done.reshape(*shape[:2], 1).astype(np.float64))
+        with np.errstate(invalid="ignore"):
+            mean = np.where(votes > 0, summed / votes, np.nan)
+        return Cells(rows.edges, columns.edges, mean.astype(np.float32))
+
+    def area_fractions(self) -> NDArray[np.float64]:
+        """Share of the classified area whose most probable category is each one, (categories,); sums to 1."""
+        cells = self.cells()
+        area = cells.areas()
+        labels = cells.labels()
+        covered = area[labels != NOT_CLASSIFIED].sum()
+        sums = np.bincount(labels.ravel(), weights=area.ravel(), minlength=len(self.categories) + 1)[1:]
+        return sums / covered if covered else np.zeros(len(self.categories))
+
+    def mean_probabilities(self) -> NDArray[np.float64]:
+        """Area-weighted mean over the classified cells, (categories,); NaN when nothing is classified."""
+        cells = self.cells()
+        classified = cells.labels() != NOT_CLASSIFIED
+        if not classified.any():
+            return np.full(len(self.categories), np.nan)
+        mean: NDArray[np.float64] = np.average(
+            cells.probabilities[classified].astype(np.float64), axis=0, weights=cells.areas()[classified]
+        )
+        return mean
+
+    def counts(self) -> NDArray[np.int64]:
+        """Number of tiles per category, (categories,)."""
+        return np.bincount(self.tile_categories() + 1, minlength=len(self.categories) + 1)[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Cells:
+    """Averaged probabilities on a rectilinear grid.
+
+    `y_edges` (rows + 1) and `x_edges` (columns + 1) in level-0 pixels; `probabilities`
+    (rows, columns, categories), NaN where no tile was computed or none lies (a data bar).
+    """
+
+    y_edges: NDArray[np.int64]
+    x_edges: NDArray[np.int64]
+    probabilities: NDArray[np.float32]
+
+    @cached_property
+    def _labels(self) -> NDArray[np.uint16]:
+        known = ~np.isnan(self.probabilities[..., 0])
+        best = np.nan_to_num(self.probabilities).argmax(axis=-1) + 1
+        return np.where(known, best, NOT_CLASSIFIED).astype(np.uint16)
+
+    def labels(self) -> NDArray[np.uint16]:
+        """Index of the most probable category plus 1, (rows, columns); 0 where nothing is known."""
+        return self._labels
+
+    def confidence(self) -> NDArray[np.float32]:
+        """Largest averaged probability, (rows, columns); NaN where nothing is known."""
+        largest: NDArray[np.float32] = self.probabilities.max(axis=-1)
+        return largest
+
+    def areas(self) -> NDArray[np.float64]:
+        """Area of each cell in square pixels, (rows, columns)."""
+        return np.outer(np.diff(self.y_edges), np.diff(self.x_edges)).astype(np.float64)
+
+    def expand(self, values: NDArray[Any], y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[Any]:
+        """Values of the cells under the pixels at rows `y` and columns `x`, (len(y), len(x)); 0 outside."""
+        row, y_inside = _cell_of(self.y_edges, y)
+        column, x_inside = _cell_of(self.x_edges, x)
+        picked = values[row][:, column]
+        return np.where(np.outer(y_inside, x_inside), picked, np.zeros((), dtype=values.dtype))
+
+
+def _cell_of(edges: NDArray[np.int64], positions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
+    index = np.searchsorted(edges, positions, side="right") - 1
+    inside = (index >= 0) & (index < len(edges) - 1)
+    return np.clip(index, 0, len(edges) - 2), inside
+
+
+def _on_cells(rows: Any, columns: Any, tiles: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Sum over the tiles that cover each cell: rows @ tiles @ columns^T for every last-axis entry."""
+    n_rows, n_columns, depth = tiles.shape
+    along_y = rows @ tiles.reshape(n_rows, n_columns * depth)
+    along_y = along_y.reshape(rows.shape[0], n_columns, depth).transpose(1, 0, 2)
+    both = columns @ along_y.reshape(n_columns, rows.shape[0] * depth)
+    return np.asarray(both.reshape(columns.shape[0], rows.shape[0], depth).transpose(1, 0, 2))

@@ -1,0 +1,141 @@
+"""Predictions as tables and shapes: CSV, JSON and GeoJSON, in level-0 pixels with y down."""
+
+import csv
+import json
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_semclass.classify.prediction import NOT_CLASSIFIED, Prediction
+from napari_semclass.writing import replacing
+
+# A spreadsheet computes cells that begin with one of these instead of showing them.
+_FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
+
+
+def write_tiles_csv(prediction: Prediction, path: str | Path) -> None:
+    """Write one line per computed tile.
+
+    Columns: `row`, `col` (indices of the tile in its grid), `y0`, `x0`, `y1`, `x1` (half-open box in pixels),
+    `category`, `confidence` and one `prob_<Category>` per category (in [0, 1], six decimals). A category whose
+    name begins like a spreadsheet formula gets a leading apostrophe in the `category` column.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    header = ["row", "col", "y0", "x0", "y1", "x1", "category", "confidence"]
+    write_csv(path, [*header, *(f"prob_{name}" for name in prediction.names)], _tile_lines(prediction))
+
+
+def write_json(prediction: Prediction, path: str | Path) -> None:
+    """Write everything the prediction holds, and the totals that follow from it.
+
+    Probabilities of tiles that were not computed are null; tile `i` of `probabilities` lies in
+    `grid.rows[i // len(grid.columns)]` and `grid.columns[i % len(grid.columns)]`.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    grid = prediction.grid
+    content = {
+        "source": prediction.source,
+        "pixel_size_m": prediction.pixel_size,
+        "made": prediction.made,
+        "categories": [{"name": category.name, "color": category.color} for category in prediction.categories],
+        "grid": {
+            "shape": grid.shape,
+            "tile": grid.tile,
+            "stride": grid.stride,
+            "rows": grid.rows,
+            "columns": grid.columns,
+        },
+        "area_fractions": dict(zip(prediction.names, prediction.area_fractions().tolist(), strict=True)),
+        "probabilities": [
+            [round(float(value), 6) for value in tile] if done else None
+            for tile, done in zip(prediction.probabilities, prediction.done, strict=True)
+        ],
+    }
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(_json(content))
+
+
+def write_geojson(prediction: Prediction, path: str | Path) -> None:
+    """Write one rectangle per classified cell, as a GeoJSON FeatureCollection that QuPath opens as annotations.
+
+    Cells are what all tile edges cut, so rectangles never overlap; where tiles do, their probabilities are
+    averaged. Rings are closed and hold `[x, y]` in pixels, y down; parts without a prediction are left out.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    with replacing(Path(path)) as temporary, temporary.open("wb") as file:
+        file.write(b'{"type":"FeatureCollection","features":[')
+        for index, feature in enumerate(_features(prediction)):
+            file.write((b",\n" if index else b"\n") + _json(feature))
+        file.write(b"\n]}\n")
+
+
+def write_csv(path: str | Path, header: Iterable[str], lines: Iterable[Iterable[Any]]) -> None:
+    """Write a UTF-8 CSV file; floats get six decimals, None and NaN an empty cell, text is safe for spreadsheets.
+
+    Raises
+    ------
+    OutputError
+        When the file cannot be written.
+    """
+    with (
+        replacing(Path(path)) as temporary,
+        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+    ):
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(header)
+        writer.writerows([_cell(value) for value in line] for line in lines)
+
+
+def _cell(value: Any) -> Any:
+    if isinstance(value, str):
+        return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
+    if isinstance(value, float):
+        return "" if np.isnan(value) else f"{value:.6f}"
+    return value
+
+
+def _tile_lines(prediction: Prediction) -> Iterator[list[Any]]:
+    columns = len(prediction.grid.columns)
+    categories, boxes = prediction.tile_categories(), prediction.grid.boxes()
+    for index in np.flatnonzero(prediction.done):
+        values = prediction.probabilities[index].tolist()
+        name = prediction.names[categories[index]]
+        yield [*divmod(int(index), columns), *boxes[index].tolist(), name, max(values), *values]
+
+
+def _features(prediction: Prediction) -> Iterator[dict[str, Any]]:
+    cells = prediction.cells()
+    labels, confidence = cells.labels(), cells.confidence()
+    for row, column in np.argwhere(labels != NOT_CLASSIFIED):
+        y0, y1 = cells.y_edges[row : row + 2].tolist()
+        x0, x1 = cells.x_edges[column : column + 2].tolist()
+        category = prediction.categories[labels[row, column] - 1]
+        yield {
+            "type": "Feature",
+            "geometry": {"type": "Polygon", "coordinates": [[[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]]},
+            "properties": {
+                "objectType": "annotation",
+                "category": category.name,
+                "confidence": round(float(confidence[row, column]), 6),
+                "classification": {"name": category.name, "color": list(bytes.fromhex(category.color[1:]))},
+            },
+        }
+
+
+def _json(content: Any) -> bytes:
+    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
+    return text.encode("utf-8", "backslashreplace")  # of a file name that is not Unicode; valid inside JSON

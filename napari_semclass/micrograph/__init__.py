@@ -1,0 +1,20 @@
+"""Pixels in: a file or an array becomes micrographs (lazy grey pixels, pixel size, data bars)."""
+
+from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
+from napari_semclass.micrograph.files import SUFFIXES, open_micrographs
+from napari_semclass.micrograph.grey import GreyRange, grey_range
+from napari_semclass.micrograph.micrograph import Micrograph, as_micrographs
+from napari_semclass.micrograph.shrink import shrink
+
+__all__ = [
+    "SUFFIXES",
+    "DataBar",
+    "GreyRange",
+    "Micrograph",
+    "as_micrographs",
+    "find_data_bars",
+    "grey_range",
+    "open_micrographs",
+    "shrink",
+    "specimen_rows",
+]

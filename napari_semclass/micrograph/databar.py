@@ -1,0 +1,199 @@
+"""Find the instrument's data bar in a micrograph, so that only specimen is cut into tiles.
+
+A data bar is drawn by software: apart from text, each of its rows has one grey level over the whole width, its
+first and last rows hold no text, and it begins and ends within a row or two. No specimen is all of that at once,
+so every test here must pass before rows are called a bar: a missed bar costs a few odd tiles, a false one costs data.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy import ndimage
+
+_Floats = NDArray[np.floating[Any]]
+_Flags = NDArray[np.bool_]
+
+_MOST_COLUMNS = 512  # more only costs time: a text stroke is wider than the step, a uniform row stays uniform
+_SMALLEST = 64  # pixels; text in a bar of a smaller picture can't be told from noise
+_MARGIN = 0.02  # share of the width left out at each side: some bars stop a few pixels short of it
+_TOLERANCES = (0.01, 0.05)  # of the grey range: exact for grey bars on like specimen; wide for resampled JPEG
+_HEIGHTS = (0.025, 0.17)  # of the picture's height
+_LEAST_ROWS = 10  # for one line of text
+_CLEAN = 0.90  # share of a text-free row at its level; the rest may be a logo or a frame's sides
+_EXACT = 0.75  # the same at _EXACT_TOLERANCE: detector noise spreads wider than a drawn bar's JPEG noise
+_EXACT_TOLERANCE = 0.02
+_LEAST_BACKGROUND = 0.25  # share of the level in a row full of text
+_OUTSIDE = 0.5  # most of the level in the rows beside the bar
+_LOGO_EDGE = (0.6, 0.1)  # share of the level in a last row cut by a logo, and at most in the row after it
+_FRAME_ROWS = 3  # most in a frame line
+_TEXT_CONTRAST = 0.15  # of the grey range
+_TEXT_AREA = (0.01, 0.45)
+_LETTERS = 8
+_TEXT_BLOCKS = (16, 6)  # of so many parts of the width, so many hold text
+
+
+@dataclass(frozen=True)
+class DataBar:
+    """Rows ``[start, stop)`` (pixels, y down) that hold the instrument's data bar; confidence 0..1."""
+
+    start: int
+    stop: int
+    confidence: float
+
+
+def find_data_bars(pixels: NDArray[Any]) -> tuple[DataBar, ...]:
+    """Find horizontal data bars at any height of a picture.
+
+    Parameters
+    ----------
+    pixels
+        Grey picture, shape (y, x), any real dtype and range; NaN and infinity are ignored.
+
+    Returns
+    -------
+    tuple of DataBar
+        Sorted by ``start``; empty where nothing is surely a bar. Thin frame lines belong to the bar.
+
+    Raises
+    ------
+    ValueError
+        If `pixels` is not two-dimensional.
+
+    Notes
+    -----
+    Tilted or vertical bars (of augmented pictures) and bars without text are not found.
+    """
+    if pixels.ndim != 2:
+        raise ValueError(f"A data bar is looked for in a grey picture (y, x), not in an array of shape {pixels.shape}.")
+    grey = _normalised(pixels) if min(pixels.shape) >= _SMALLEST else None
+    if grey is None:
+        return ()
+    medians = np.median(grey, axis=1)
+    bars: list[DataBar] = []
+    for tolerance in _TOLERANCES:
+        uniform = np.mean(np.abs(grey - medians[:, None]) <= tolerance, axis=1) >= _CLEAN
+        for start, stop in _candidates(grey, medians, uniform, tolerance):
+            bar = _judged(grey, medians, uniform, start, stop, tolerance)
+            if bar and all(bar.stop <= b.start or bar.start >= b.stop for b in bars):
+                bars.append(bar)
+    return tuple(sorted(bars, key=lambda bar: bar.start))
+
+
+def specimen_rows(height: int, bars: Sequence[DataBar]) -> tuple[tuple[int, int], ...]:
+    """Return the row intervals ``[y0, y1)`` of a picture `height` pixels high that no bar covers, top to bottom."""
+    intervals = []
+    y0 = 0
+    for bar in sorted(bars, key=lambda bar: bar.start):
+        if bar.start > y0:
+            intervals.append((y0, min(bar.start, height)))
+        y0 = max(y0, bar.stop)
+    if y0 < height:
+        intervals.append((y0, height))
+    return tuple(intervals)
+
+
+def _normalised(pixels: NDArray[Any]) -> _Floats | None:
+    """Return fewer columns scaled to about 0..1, or None for a picture of one grey level."""
+    width = pixels.shape[1]
+    margin = round(width * _MARGIN)
+    grey = pixels[:, margin : width - margin : max(1, width // _MOST_COLUMNS)].astype(np.float32)
+    finite = np.isfinite(grey)
+    low, middle, high = np.percentile(grey[finite], (0.1, 50, 99.9)) if finite.any() else (0, 0, 0)
+    if high <= low:
+        return None
+    grey[~finite] = middle
+    return np.asarray(np.clip((grey - low) / (high - low), 0, 1), dtype=np.float32)
+
+
+def _level_share(grey: _Floats, level: float, tolerance: float) -> _Floats:
+    """Return for each row the share of pixels within `tolerance` of `level`."""
+    return np.asarray(np.mean(np.abs(grey - level) <= tolerance, axis=1))
+
+
+def _candidates(grey: _Floats, medians: _Floats, uniform: _Flags, tolerance: float) -> list[tuple[int, int]]:
+    """Return row intervals from one uniform row to another of the same level with as much background between."""
+    least, most = max(_LEAST_ROWS, _HEIGHTS[0] * len(grey)), _HEIGHTS[1] * len(grey)
+    jumps = np.abs(np.diff(medians)) > tolerance
+    edges = np.flatnonzero(np.diff(uniform) | jumps) + 1
+    runs = [
+        (int(start), int(stop)) for start, stop in zip([0, *edges], [*edges, len(grey)], strict=True) if uniform[start]
+    ]
+    found = []
+    while runs:
+        start, stop = runs.pop(0)
+        level = float(medians[start])
+        while runs and runs[0][1] - start <= most and abs(medians[runs[0][0]] - level) <= tolerance:
+            if _level_share(grey[stop : runs[0][0]], level, tolerance).min(initial=1) < _LEAST_BACKGROUND:
+                break
+            stop = runs.pop(0)[1]
+        if not least / 2 <= stop - start <= most:  # a reach adds a line of text, not a bar
+            continue
+        beyond = int(most) + 2  # a reach cut off here makes the bar too high, so it is dropped
+        around = range(max(0, stop - beyond), min(len(grey), start + beyond))
+        shares = _level_share(grey[around.start : around.stop], level, tolerance)
+        start -= _reach(shares[: start - around.start][::-1])
+        stop += _reach(shares[stop - around.start :])
+        if least <= stop - start <= most:
+            found.append((start, stop))
+    return found
+
+
+def _reach(shares: _Floats) -> int:
+    """Return how many rows more belong to the bar, where it ends in text or a logo but as sharply; else 0."""
+    reach = int(np.argmax(np.append(shares, 0) < _LEAST_BACKGROUND))
+    last, after = _LOGO_EDGE
+    sharp = reach and shares[reach - 1] >= last and (reach == len(shares) or shares[reach] <= after)
+    return reach if sharp else 0
+
+
+def _judged(
+    grey: _Floats, medians: _Floats, uniform: _Flags, start: int, stop: int, tolerance: float
+) -> DataBar | None:
+    """Return the bar with its frame lines where the rows are drawn, sharply bounded and hold text, else None."""
+    band = grey[start:stop]
+    level = float(np.median(medians[start:stop]))
+    clean = np.flatnonzero(uniform[start:stop]) + start
+    exact = float(np.mean(np.abs(grey[clean] - medians[clean, None]) <= _EXACT_TOLERANCE))
+    if exact < _EXACT or not _has_text(np.abs(band - level) > _TEXT_CONTRAST):
+        return None
+    above = _frame(medians, uniform, start - 1, -1, tolerance)
+    below = _frame(medians, uniform, stop, 1, tolerance)
+    outside = [
+        0.0 if frame or not len(rows) else float(_level_share(rows, level, tolerance).mean())
+        for frame, rows in ((above, grey[max(0, start - 3) : start]), (below, grey[stop : stop + 3]))
+    ]
+    if max(outside) > _OUTSIDE:
+        return None
+    return DataBar(start - above, stop + below, round(exact * (1 - max(outside)), 3))
+
+
+def _frame(medians: _Floats, uniform: _Flags, row: int, step: int, tolerance: float) -> int:
+    """Return how many rows from `row` outwards are a drawn line: uniform, and unlike the rows beyond."""
+    for count in range(1, _FRAME_ROWS + 1):
+        last, beyond = row + step * (count - 1), row + step * count
+        if not 0 <= last < len(medians) or not uniform[last]:
+            return 0
+        if not 0 <= beyond < len(medians):
+            return count
+        if not uniform[beyond] or abs(medians[beyond] - medians[last]) > tolerance:
+            return count
+    return 0
+
+
+def _has_text(marks: _Flags) -> bool:
+    """Tell whether the marks on a band are many small pieces of uneven size spread over its width."""
+    height, width = marks.shape
+    blocks, least_blocks = _TEXT_BLOCKS
+    spread = sum(bool(block.any()) for block in np.array_split(marks, blocks, axis=1))
+    if spread < least_blocks or not _TEXT_AREA[0] <= marks.mean() <= _TEXT_AREA[1]:
+        return False
+    labels, _ = ndimage.label(marks)
+    letters = [
+        int(np.count_nonzero(marks[box]))
+        for box in ndimage.find_objects(labels)
+        if box[0].stop - box[0].start <= 0.6 * height and box[1].stop - box[1].start <= 0.25 * width
+    ]
+    return len(letters) >= _LETTERS and bool(np.std(letters) > 0.25 * np.mean(letters))

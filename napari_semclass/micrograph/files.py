@@ -1,0 +1,148 @@
+"""Files in: TIFF, PNG, JPEG, BMP, zarr and OME-Zarr become micrographs, lazily where they are large."""
+
+import logging
+from collections.abc import Mapping
+from math import isfinite
+from pathlib import Path
+from typing import Any
+
+from napari_semclass.errors import MicrographError, brief
+from napari_semclass.micrograph.micrograph import Micrograph, as_micrographs
+
+SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
+# Below this a TIFF is read at once, which is faster than chunk by chunk.
+_EAGER_BYTES = 256_000_000
+_METRES = {
+    "angstrom": 1e-10,
+    "nanometer": 1e-9,
+    "micrometer": 1e-6,
+    "millimeter": 1e-3,
+    "centimeter": 1e-2,
+    "meter": 1.0,
+}
+
+
+def open_micrographs(path: str | Path) -> list[Micrograph]:
+    """Open an image file or zarr folder.
+
+    Parameters
+    ----------
+    path : str or Path
+        TIFF (any number of planes, OME, tiled), PNG, JPEG, BMP, or a zarr array or OME-Zarr image.
+
+    Returns
+    -------
+    list of Micrograph
+        One, or one per plane of a stack. Large TIFFs and zarr stay on disk until a box of them is read.
+
+    Raises
+    ------
+    MicrographError
+        Missing, damaged or not an image, in one sentence.
+    """
+    path = Path(path)
+    if not path.exists():
+        raise MicrographError(f"{path}: no such file or folder.")
+    if path.is_file() and path.stat().st_size == 0:
+        raise MicrographError(f"{path}: is empty (0 bytes).")
+    try:
+        if path.is_dir():
+            return _open_zarr(path)
+        if path.suffix.lower() in (".tif", ".tiff"):
+            return _open_tiff(path)
+        return _open_picture(path)
+    except MicrographError:
+        raise
+    except MemoryError as error:
+        raise MicrographError(f"{path}: does not fit in memory; convert it to a tiled TIFF or zarr.") from error
+    except Exception as error:  # decoders raise anything on damaged files
+        raise MicrographError(f"{path}: cannot be read as an image ({brief(error)}).") from error
+
+
+def _open_tiff(path: Path) -> list[Micrograph]:
+    import tifffile
+
+    # tifffile logs what it repairs; what matters reaches the user as an error of ours.
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
+    with tifffile.TiffFile(path) as tiff:
+        if not tiff.series:
+            raise MicrographError(f"{path}: holds no image.")
+        series = tiff.series[0]
+        _refuse_truncated(path, series)
+        rgb = "S" in series.axes
+        levels = len(series.levels)
+        note = f"level 0 of {levels} (full resolution) is used" if levels > 1 else ""
+        if series.nbytes <= _EAGER_BYTES:
+            pixels = series.asarray()
+            if rgb and series.axes.index("S") != series.ndim - 1:
+                pixels = _moved_last(pixels, series.axes.index("S"))
+            return as_micrographs(pixels, source=str(path), rgb=rgb, note=note)
+    import zarr
+
+    store = tifffile.imread(path, series=0, level=0, aszarr=True)
+    array = zarr.open(store, mode="r")
+    if rgb and series.axes.index("S") != series.ndim - 1:
+        import dask.array as da
+
+        array = _moved_last(da.from_zarr(array), series.axes.index("S"))
+    return as_micrographs(array, source=str(path), rgb=rgb, note=note)
+
+
+def _moved_last(array: Any, axis: int) -> Any:
+    """The array (numpy or dask) with one axis moved to the end."""
+    order = [i for i in range(array.ndim) if i != axis] + [axis]
+    return array.transpose(order)
+
+
+def _refuse_truncated(path: Path, series: Any) -> None:
+    """Refuse a file that ends early: missing strips read as zeros would be classified as if they were specimen."""
+    size = path.stat().st_size
+    for page in series.pages:
+        if page is None:
+            continue
+        ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False))
+        if max(ends, default=0) > size:
+            raise MicrographError(f"{path}: is cut short ({size:,} bytes, pixels continue behind them); copy it again.")
+
+
+def _open_picture(path: Path) -> list[Micrograph]:
+    import imageio.v3 as iio
+
+    pixels = iio.imread(path, index=0)
+    return as_micrographs(pixels, source=str(path), rgb=pixels.ndim == 3)
+
+
+def _open_zarr(path: Path) -> list[Micrograph]:
+    import zarr
+
+    node = zarr.open(str(path), mode="r")
+    if isinstance(node, zarr.Array):
+        return as_micrographs(node, source=str(path))
+    attributes = dict(node.attrs)
+    scales = _mapping(attributes.get("ome", attributes)).get("multiscales")
+    if scales:
+        return _open_ome(path, node, _mapping(scales[0]))
+    arrays = [name for name, _ in node.arrays()]
+    if len(arrays) == 1:
+        return as_micrographs(node[arrays[0]], source=str(path))
+    held = ", ".join(sorted(arrays)[:5]) or "none"
+    raise MicrographError(f"{path}: is not one zarr image (arrays inside: {held}); name the array's own folder.")
+
+
+def _open_ome(path: Path, group: Any, scales: Mapping[str, Any]) -> list[Micrograph]:
+    """The finest level of an OME-Zarr image, with its pixel size where both axes agree."""
+    levels = scales["datasets"]
+    axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in scales.get("axes", [])]
+    pixel_size = None
+    for transform in levels[0].get("coordinateTransformations", []):
+        scale = transform.get("scale")
+        if transform.get("type") == "scale" and scale and axes and axes[-1].get("unit") in _METRES:
+            size = float(scale[-1]) * _METRES[axes[-1]["unit"]]
+            if isfinite(size) and size > 0 and scale[-1] == scale[-2]:
+                pixel_size = size
+    note = f"level 0 of {len(levels)} (full resolution) is used" if len(levels) > 1 else ""
+    return as_micrographs(group[levels[0]["path"]], source=str(path), pixel_size=pixel_size, rgb=False, note=note)
+
+
+def _mapping(value: Any) -> Mapping[str, Any]:
+    return value if isinstance(value, Mapping) else {}

@@ -1,0 +1,182 @@
+"""The Micrograph: one grey plane, lazy or in memory, with what is known about it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from math import prod
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semclass.errors import MicrographError, brief
+from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
+
+# One field of view of a microscope stays below this; anything larger is a stitched mosaic, which has no data
+# bar of its own, and searching it for one would mean reading it whole.
+LARGEST_FIELD_PX = 64_000_000
+# Rec. 709 luminance: equal channels give back the grey level they hold.
+_LUMINANCE = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)
+
+
+@dataclass(frozen=True, eq=False)
+class Micrograph:
+    """One grey plane of pixels and what is known about it.
+
+    Parameters
+    ----------
+    pixels : array (height, width)
+        Grey levels of any real dtype and range; numpy, dask or zarr. Only `read` looks into it.
+    source : str
+        Where it came from, for messages and tables: a path or a layer name.
+    plane : int or None
+        Index of the plane (C order over the leading axes) when the source holds several.
+    pixel_size : float or None
+        Metres per pixel; None when unknown.
+    note : str
+        What a user should know about how the pixels were chosen, such as the level of a pyramid; may be empty.
+    known_bars : tuple of DataBar or None
+        Data bars when they are known; None lets `data_bars` find them.
+    rgb : bool
+        True when `pixels` is (height, width, 3 or 4): the luminance is taken as it is read.
+    """
+
+    pixels: Any
+    source: str = "array"
+    plane: int | None = None
+    pixel_size: float | None = None
+    note: str = ""
+    known_bars: tuple[DataBar, ...] | None = None
+    rgb: bool = False
+
+    @property
+    def shape(self) -> tuple[int, int]:
+        """Height and width in pixels."""
+        return int(self.pixels.shape[0]), int(self.pixels.shape[1])
+
+    @property
+    def name(self) -> str:
+        """The source, with `#plane` where the source holds several."""
+        return self.source if self.plane is None else f"{self.source}#{self.plane}"
+
+    @cached_property
+    def data_bars(self) -> tuple[DataBar, ...]:
+        """The data bars; found at first use in fields of at most 64 megapixels, none in larger mosaics."""
+        if self.known_bars is not None:
+            return self.known_bars
+        if prod(self.shape) > LARGEST_FIELD_PX:
+            return ()
+        return find_data_bars(self.read(0, self.shape[0], 0, self.shape[1]))
+
+    @property
+    def specimen(self) -> tuple[tuple[int, int], ...]:
+        """Row intervals `[y0, y1)` outside the data bars, top to bottom."""
+        return specimen_rows(self.shape[0], self.data_bars)
+
+    def read(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
+        """Grey levels of the box `[y0, y1) x [x0, x1)` as a numpy array (y1-y0, x1-x0), in the source's range.
+
+        Raises
+        ------
+        MicrographError
+            When the source cannot deliver these pixels, such as a damaged file.
+        """
+        try:
+            block = np.asarray(self.pixels[y0:y1, x0:x1])
+        except Exception as error:  # lazy arrays raise whatever their codec raises
+            raise MicrographError(f"{self.name}: pixels cannot be read ({brief(error)}).") from error
+        if self.rgb:
+            return np.asarray(block[..., :3].astype(np.float32) @ _LUMINANCE)
+        return block.view(np.uint8) if block.dtype == bool else block
+
+    def loaded(self) -> "Micrograph":
+        """The same micrograph with its pixels in memory, so that reading it again costs nothing."""
+        pixels = self.read(0, self.shape[0], 0, self.shape[1])
+        return replace(self, pixels=pixels, rgb=False)
+
+
+def as_micrographs(
+    array: Any,
+    *,
+    source: str = "array",
+    pixel_size: float | None = None,
+    rgb: bool | None = None,
+    note: str = "",
+) -> list[Micrograph]:
+    """Turn an array into micrographs: one for a 2-D image, one per plane for a stack.
+
+    Parameters
+    ----------
+    array : array (…, height, width) or (…, height, width, 3 or 4)
+        numpy, dask or zarr; bool, integer or float of any range. Or a sequence of such arrays, the levels of a
+        pyramid from fine to coarse: the finest is used and `note` says so.
+    source : str
+        Name for messages and tables.
+    pixel_size : float or None
+        Metres per pixel.
+    rgb : bool or None
+        Whether the last axis holds colour channels; None guesses (three or more axes, the last 3 or 4 long).
+    note : str
+        Passed on to the micrographs.
+
+    Returns
+    -------
+    list of Micrograph
+        In C order of the leading axes; `plane` is set when there is more than one.
+
+    Raises
+    ------
+    MicrographError
+        No pixels, fewer than two axes, or grey levels that are not real numbers.
+    """
+    if isinstance(array, Sequence) or type(array).__name__ == "MultiScaleData":
+        levels = len(array)
+        note = note or f"level 0 of {levels} (full resolution) is used"
+        array = array[0]
+    if not hasattr(array, "shape") or not hasattr(array, "dtype"):
+        array = np.asarray(array)
+    shape = tuple(int(n) for n in array.shape)
+    _refuse_unusable(source, shape, np.dtype(array.dtype))
+    if rgb is None:
+        rgb = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
+    leading = shape[: -3 if rgb else -2]
+    if rgb and len(shape) < 3:
+        raise MicrographError(f"{source}: marked as colour but has only {len(shape)} axes; open it as a grey image.")
+    planes = prod(leading)
+    return [
+        Micrograph(
+            # Lazy arrays without views (zarr) are wrapped so that only the asked-for box of a plane is read.
+            pixels=_Plane(array, np.unravel_index(index, leading)) if leading else array,
+            source=source,
+            plane=index if planes > 1 else None,
+            pixel_size=pixel_size,
+            note=note,
+            rgb=rgb,
+        )
+        for index in range(planes)
+    ]
+
+
+class _Plane:
+    """One plane of a stack, sliced only when a box of it is read."""
+
+    def __init__(self, stack: Any, index: tuple[Any, ...]) -> None:
+        self._stack = stack
+        self._index = tuple(int(i) for i in index)
+        self.shape = stack.shape[len(index) :]
+        self.dtype = stack.dtype
+
+    def __getitem__(self, box: tuple[slice, slice]) -> Any:
+        return self._stack[(*self._index, *box)]
+
+
+def _refuse_unusable(source: str, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+    """Raise MicrographError where no category could be right."""
+    if len(shape) < 2:
+        raise MicrographError(f"{source}: has {len(shape)} axes; a micrograph needs height and width.")
+    if prod(shape) == 0:
+        raise MicrographError(f"{source}: holds no pixels (shape {' x '.join(map(str, shape))}).")
+    if dtype.kind == "c":
+        raise MicrographError(f"{source}: holds complex numbers; take their magnitude first.")
+    if dtype.kind not in "buif":
+        raise MicrographError(f"{source}: holds {dtype} values, not grey levels; convert them to numbers first.")

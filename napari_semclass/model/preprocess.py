@@ -1,0 +1,38 @@
+"""Preprocessing, shared by training and classifying: grey tiles in [0, 1] become network input."""
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from napari_semclass.model.card import Card
+
+
+def square(crop: NDArray[np.float32], side: int) -> NDArray[np.float32]:
+    """Pad a crop (height, width <= side) to (side, side) by mirroring, so that its scale is kept."""
+    missing = side - crop.shape[0], side - crop.shape[1]
+    if missing == (0, 0):
+        return crop
+    return np.pad(crop, [(n // 2, n - n // 2) for n in missing], mode="symmetric")
+
+
+def network_input(tiles: Tensor, card: Card) -> Tensor:
+    """Resize (antialiased bilinear), standardise and repeat to three channels.
+
+    Parameters
+    ----------
+    tiles : Tensor (n, height, width)
+        Grey levels in [0, 1].
+    card : Card
+        Its `input_size` and `preprocessing` are used.
+
+    Returns
+    -------
+    Tensor (n, 3, input_size, input_size)
+    """
+    batch = tiles[:, None]
+    size = (card.input_size, card.input_size)
+    if batch.shape[-2:] != size:
+        batch = torch.nn.functional.interpolate(batch, size=size, mode="bilinear", antialias=True)
+    steps = card.preprocessing
+    return ((batch - steps.mean) / steps.std).expand(-1, 3, -1, -1)

@@ -1,0 +1,114 @@
+"""What the classify button starts: everything slow, run in the background, told in small updates."""
+
+import threading
+import time
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from napari_semclass.classify.layers import label_pixels
+from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.settings import Settings
+from napari_semclass.errors import SemclassError
+from napari_semclass.micrograph import Micrograph
+from napari_semclass.model.card import Card
+from napari_semclass.viewer.layers import Target
+
+# Seconds between two updates of an overlay: smooth to the eye, little work for the GUI thread.
+_EVERY = 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class Update:
+    """How far a run is. `data` are the labels to show for `target`; None when nothing new is to be drawn."""
+
+    done: int
+    total: int
+    rate: float
+    target: Target | None = None
+    predictions: tuple[Prediction | None, ...] = ()
+    data: Any = None
+    problem: str = ""
+
+
+def classify_job(
+    targets: Sequence[Target], model_name: str, settings: Settings, stop: threading.Event
+) -> Generator[Update, None, None]:
+    """Classify targets one after the other; a problem with one does not stop the rest."""
+    from napari_semclass.classify.engine import classification_steps
+    from napari_semclass.model.store import load_model
+
+    model = load_model(model_name)
+    total = sum(count_tiles(target.micrographs, settings, model.card) for target in targets)
+    before = 0
+    begun = time.perf_counter()
+
+    def rate(finished: int) -> float:
+        return finished / (time.perf_counter() - begun)
+
+    for target in targets:
+        predictions: list[Prediction | None] = [None] * len(target.micrographs)
+        drawn = time.perf_counter()
+        for plane, micrograph in enumerate(target.micrographs):
+            if stop.is_set():
+                break
+            done = 0
+            try:
+                for step in classification_steps(micrograph, model, settings, stop):
+                    done, predictions[plane] = step.done, step.prediction
+                    finished = before + done
+                    if time.perf_counter() - drawn > _EVERY and done < step.total:
+                        yield _drawn(target, predictions, finished, total, rate(finished))
+                        drawn = time.perf_counter()
+                    else:
+                        yield Update(finished, total, rate(finished))
+            except SemclassError as error:
+                yield Update(before + done, total, rate(before + done), problem=str(error))
+            before += done
+        if any(prediction is not None for prediction in predictions):
+            yield _drawn(target, predictions, before, total, rate(before))
+
+
+def count_tiles(micrographs: Sequence[Micrograph], settings: Settings, card: Card) -> int:
+    """Tiles that settings lay on these micrographs; reads pixels to find data bars, so not for the GUI thread."""
+    return sum(len(settings.grid(micrograph, card)) for micrograph in micrographs)
+
+
+def estimate_job(
+    targets: Sequence[Target], card: Card, settings: Settings, stop: threading.Event
+) -> Generator[int, None, None]:
+    """Yield the number of tiles of all targets, for the line above the button."""
+    yield sum(count_tiles(target.micrographs, settings, card) for target in targets if not stop.is_set())
+
+
+def models_job(stop: threading.Event) -> Generator[Any, None, None]:
+    """Yield the cards of all models, then their measured speed in tiles per second on the automatic device."""
+    from napari_semclass.model.store import available_models
+
+    cards: Mapping[str, Card] = available_models()
+    yield cards
+    if "starter" in cards and not stop.is_set():
+        yield _speed("starter")
+
+
+def _speed(model_name: str) -> tuple[str, float]:
+    """Device in words, and tiles per second of a short trial."""
+    import numpy as np
+
+    from napari_semclass.classify.forward import Forward
+    from napari_semclass.model.store import load_model
+
+    model = load_model(model_name)
+    forward = Forward.on(model)
+    tiles = np.zeros((forward.batch, model.card.tile, model.card.tile), dtype=np.float32)
+    forward(tiles)  # the first pass prepares kernels and buffers
+    begun = time.perf_counter()
+    forward(tiles)
+    return forward.device_name, forward.batch / (time.perf_counter() - begun)
+
+
+def _drawn(target: Target, predictions: Sequence[Prediction | None], done: int, total: int, rate: float) -> Update:
+    first = next(p for p in predictions if p is not None)
+    cells = [None if p is None else p.cells() for p in predictions]
+    data = label_pixels(cells, first.grid.shape, target.leading, len(first.categories))
+    return Update(done, total, rate, target, tuple(predictions), data)

@@ -1,0 +1,300 @@
+"""The dock widget: a thin shell that wires its panels to background jobs and to the viewer's layers."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import napari
+from napari.layers import Labels
+from qtpy.QtCore import Qt, QTimer
+from qtpy.QtGui import QGuiApplication, QKeySequence
+from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
+
+from napari_semclass.classify.settings import Settings
+from napari_semclass.errors import SemclassError
+from napari_semclass.model.card import Card
+from napari_semclass.viewer.card_dialog import CardDialog
+from napari_semclass.viewer.classify_job import Update, classify_job, estimate_job, models_job
+from napari_semclass.viewer.command import command
+from napari_semclass.viewer.export_job import export_job
+from napari_semclass.viewer.input_panel import InputPanel
+from napari_semclass.viewer.jobs import Job, Work
+from napari_semclass.viewer.layers import SCORE_KEY, image_of, results, show_result, show_scores, target_of
+from napari_semclass.viewer.results_panel import ResultsPanel
+from napari_semclass.viewer.run_panel import RunPanel
+from napari_semclass.viewer.settings_panel import SettingsPanel
+from napari_semclass.viewer.state import DockState, Phase
+from napari_semclass.viewer.units import time_text
+
+# Typing a tile size fires an edit per key; tiles are counted once the user pauses.
+_PAUSE_MS = 250
+# At least 4.5:1 on napari's own backgrounds.
+_PROBLEM_ON_DARK, _PROBLEM_ON_LIGHT = "#f0905c", "#a23c10"
+
+
+class SemClassifier(QWidget):
+    """The "SEM classifier" dock: choose, classify, look.
+
+    Parameters
+    ----------
+    napari_viewer : napari.Viewer
+        Given by napari when it opens the widget.
+    """
+
+    def __init__(self, napari_viewer: "napari.viewer.Viewer", parent: QWidget | None = None) -> None:
+        super().__init__(parent)
+        self._viewer = napari_viewer
+        self.state = DockState()
+        self._jobs: dict[str, Job] = {}
+        self._speed: tuple[str, float] | None = None
+        self._problems: list[str] = []
+        self._last_command = ""
+        self.inputs = InputPanel(napari_viewer)
+        self.settings = SettingsPanel()
+        self.run = RunPanel(self.state)
+        self.results = ResultsPanel(napari_viewer)
+        self.message = QLabel()
+        self._lay_out()
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE_MS)
+        self._wire()
+        self._start("models", models_job, self._models_news)
+        self._choice_changed()
+
+    def _lay_out(self) -> None:
+        inside = QWidget()
+        layout = QVBoxLayout(inside)
+        layout.setContentsMargins(6, 6, 6, 0)
+        for widget in (self.inputs, _line(), self.settings, self.run, self.results):
+            layout.addWidget(widget)
+        layout.addStretch(1)
+        layout.setStretch(layout.indexOf(self.results), 10)
+        scroll = QScrollArea()
+        scroll.setWidget(inside)
+        scroll.setWidgetResizable(True)
+        scroll.setFrameShape(QFrame.Shape.NoFrame)
+        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+        self.message.setWordWrap(True)
+        self.message.setContentsMargins(6, 0, 6, 4)
+        self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
+        self.message.hide()
+        # The sentence about what happened last stays in sight while the rest scrolls.
+        outer = QVBoxLayout(self)
+        outer.setContentsMargins(0, 0, 0, 0)
+        outer.addWidget(scroll, 1)
+        outer.addWidget(self.message)
+        self.setMinimumWidth(320)
+
+    def _wire(self) -> None:
+        self.inputs.micrographs_changed.connect(self._choice_changed)
+        self.inputs.model_changed.connect(self._model_changed)
+        self.inputs.card_requested.connect(self._show_card)
+        self.inputs.file_chosen.connect(self._add_model_file)
+        self.settings.value_changed.connect(self._choice_changed)
+        self.run.classify_requested.connect(self.classify)
+        self.run.stop_requested.connect(self.stop)
+        self.results.export_requested.connect(self._ask_where_to_export)
+        self.results.command_requested.connect(self._copy_command)
+        self.state.events.message.connect(self._show_message)
+        self._pause.timeout.connect(self._estimate)
+        shortcut = QShortcut(QKeySequence("Ctrl+Return"), self)
+        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
+        shortcut.activated.connect(self.run.classify.click)
+
+    # -- intentions -----------------------------------------------------------------------------------------------
+
+    def classify(self) -> None:
+        """Classify the chosen micrographs with the chosen model and settings."""
+        model, layers, settings = self.inputs.model(), self.inputs.layers(), self.settings.value()
+        if model is None or not layers or self.state.phase is not Phase.IDLE:
+            return
+        try:
+            targets = [target_of(layer) for layer in layers]
+        except SemclassError as error:
+            self.state.say(str(error), problem=True)
+            return
+        self._problems = []
+        self._last_command = command(layers, model, settings)
+        self.state.done = self.state.total = 0
+        self.state.phase = Phase.RUNNING
+        self.state.say(f"Classifying {targets[0].name if len(targets) == 1 else f'{len(targets)} images'}…")
+        work = partial(classify_job, targets, model, settings)
+        self._start("classify", work, partial(self._classified_some, model), partial(self._classify_ended, settings))
+
+    def stop(self) -> None:
+        """Stop after the present batch; what is classified so far stays."""
+        if self.state.phase is Phase.RUNNING:
+            self.state.phase = Phase.STOPPING
+            self._jobs["classify"].stop()
+
+    def export(self, folder: str) -> None:
+        """Write overlay, CSV, GeoJSON and JSON of every result into a folder, in the background."""
+        work = [(layer, image_of(self._viewer, layer)) for layer in results(self._viewer)]
+        targets = [(layer, target_of(image)) for layer, image in work if image is not None]
+        if not targets:
+            self.state.say("Nothing to save: the images of these results are closed.", problem=True)
+            return
+        self.state.say("Saving…")
+        pairs = [(layer.metadata, target) for layer, target in targets]
+        self._start("export", partial(export_job, pairs, folder, self.results.colors), self.state.say)
+
+    def closeEvent(self, event: Any) -> None:
+        """Stop all work and let go of the viewer."""
+        self._let_go()
+        super().closeEvent(event)
+
+    # -- news from jobs -------------------------------------------------------------------------------------------
+
+    def _models_news(self, news: Mapping[str, Card] | tuple[str, float]) -> None:
+        if isinstance(news, tuple):
+            self._speed = news
+            self._estimate()
+        else:
+            self.inputs.set_models(news)
+
+    def _classified_some(self, model: str, update: Update) -> None:
+        self.state.total, self.state.rate = update.total, update.rate
+        self.state.done = update.done
+        if update.problem:
+            self._problems.append(update.problem)
+        if update.data is not None and update.target is not None:
+            name = f"{update.target.name} · {Path(model).stem}"
+            colors = self.results.shown_colors()
+            show_result(self._viewer, update.target, update.predictions, update.data, colors, name)
+            self.results.refresh()
+
+    def _classify_ended(self, settings: Settings, failure: str | None) -> None:
+        stopped = self.state.phase is Phase.STOPPING
+        self.state.phase = Phase.IDLE
+        done, total, rate = self.state.done, self.state.total, self.state.rate
+        if failure or (self._problems and not done):
+            self.state.say(failure or self._problems[0], problem=True)
+        elif stopped:
+            self.state.say(f"Stopped after {done:,} of {total:,} tiles; what is classified is kept.")
+        else:
+            if settings.mode == "tiles" and not settings.dihedral and self._speed is not None and rate:
+                self._speed = (self._speed[0], rate)  # better than the trial: measured on the work itself
+            units = "tile" if done == 1 else "tiles"
+            seconds = time_text(done / rate) if rate else "no time"
+            skipped = f" {len(self._problems)} left out: {self._problems[0]}" if self._problems else ""
+            self.state.say(f"Done: {done:,} {units} in {seconds}.{skipped}", problem=bool(self._problems))
+            if self.settings.confidence.value:
+                self._add_confidence()
+
+    def _add_confidence(self) -> None:
+        chosen = self.results.chosen()
+        if chosen is None:
+            return
+        labels: Labels = chosen[0]
+        old = f"{labels.name} · confidence"
+        if old in self._viewer.layers and SCORE_KEY in self._viewer.layers[old].metadata:
+            self._viewer.layers.remove(old)
+        show_scores(self._viewer, labels, None)
+
+    # -- what the dock shows --------------------------------------------------------------------------------------
+
+    def _model_changed(self) -> None:
+        self.settings.set_card(self.inputs.card())
+
+    def _choice_changed(self) -> None:
+        missing = ""
+        if not self.inputs.layers():
+            missing = "Open a micrograph: drop a file on the canvas, or File > Open Sample > SEM classifier."
+        elif self.inputs.model() is None:
+            missing = "Models are being loaded…"
+        self.run.set_missing(missing)
+        self.run.estimate.setText(missing)
+        if not missing:
+            self._pause.start()
+
+    def _estimate(self) -> None:
+        card, layers = self.inputs.card(), self.inputs.layers()
+        if card is None or not layers:
+            return
+        try:
+            targets = [target_of(layer) for layer in layers]
+        except SemclassError as error:
+            self.run.set_missing(str(error))
+            self.run.estimate.setText(str(error))
+            return
+        work = partial(estimate_job, targets, card, self.settings.value())
+        self._start("estimate", work, self._show_estimate, self._estimate_ended)
+
+    def _show_estimate(self, tiles: int) -> None:
+        settings = self.settings.value()
+        unit = ("picture" if settings.mode == "whole" else "tile") + ("" if tiles == 1 else "s")
+        text = f"{tiles:,} {unit}"
+        if self._speed is not None and settings.device == "auto":
+            device, speed = self._speed
+            views = 8 if settings.dihedral else 1
+            crops = 2 if settings.mode == "whole" else 1
+            text += f", about {time_text(tiles * views * crops / speed)} on {device}"
+        self.run.estimate.setText(text)
+
+    def _estimate_ended(self, failure: str | None) -> None:
+        if failure:
+            self.run.estimate.setText(failure)
+
+    def _show_message(self, message: str) -> None:
+        self.message.setText(message)
+        self.message.setVisible(bool(message))
+        color = _PROBLEM_ON_LIGHT if self._viewer.theme == "light" else _PROBLEM_ON_DARK
+        self.message.setStyleSheet(f"color: {color};" if self.state.problem else "")
+
+    def _show_card(self) -> None:
+        card = self.inputs.card()
+        if card is not None:
+            CardDialog(card, self).open()
+
+    def _add_model_file(self, path: str) -> None:
+        from napari_semclass.model.file import read_card
+
+        try:
+            card = read_card(path)
+        except SemclassError as error:
+            self.state.say(str(error), problem=True)
+            return
+        self.inputs.add_model(path, card)
+
+    def _ask_where_to_export(self) -> None:
+        folder = QFileDialog.getExistingDirectory(self, "Save results in this folder")
+        if folder:
+            self.export(folder)
+
+    def _copy_command(self) -> None:
+        if self._last_command:
+            QGuiApplication.clipboard().setText(self._last_command)
+            self.state.say(f"Copied: {self._last_command}")
+
+    # -- jobs -----------------------------------------------------------------------------------------------------
+
+    def _start(self, kind: str, work: Work, on_news: Any, on_end: Any = None) -> None:
+        """Start a job; an earlier one of the same kind is stopped and no longer listened to."""
+        earlier = self._jobs.pop(kind, None)
+        if earlier is not None:
+            earlier.stop()
+            earlier.blockSignals(True)
+        job = Job(work, self)
+        job.progressed.connect(on_news)
+        if on_end is None:
+            job.failed.connect(lambda sentence: self.state.say(sentence, problem=True))
+        else:
+            job.finished.connect(lambda: on_end(None))
+            job.failed.connect(on_end)
+        self._jobs[kind] = job
+        job.start()
+
+    def _let_go(self) -> None:
+        for job in self._jobs.values():
+            job.stop()
+            job.blockSignals(True)
+        self.inputs.disconnect_viewer()
+        self.results.disconnect_viewer()
+
+
+def _line() -> QFrame:
+    line = QFrame()
+    line.setFrameShape(QFrame.Shape.HLine)
+    return line

@@ -1,0 +1,45 @@
+"""What "Save results" does in the background: overlay, CSV, GeoJSON and JSON of every result."""
+
+import threading
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY
+from napari_semclass.classify.prediction import Prediction
+from napari_semclass.viewer.layers import Target
+
+
+def export_job(
+    results: Sequence[tuple[Mapping[str, Any], Target]], folder: str, colors: Mapping[str, str], stop: threading.Event
+) -> Generator[str, None, None]:
+    """Write every plane of every result; yields one sentence at the end."""
+    from napari_semclass.classify.overlay import write_overlay
+    from napari_semclass.classify.tables import write_geojson, write_json, write_tiles_csv
+
+    written = 0
+    for metadata, target in results:
+        for micrograph, prediction in zip(target.micrographs, metadata[METADATA_KEY][PREDICTIONS_KEY], strict=True):
+            if prediction is None or stop.is_set():
+                continue
+            stem = Path(folder) / _file_name(micrograph.name)
+            shown = recoloured(prediction, colors)
+            write_overlay(shown, micrograph, stem.with_name(f"{stem.name}.overlay.png"))
+            write_json(shown, stem.with_name(f"{stem.name}.json"))
+            if prediction.grid.tile and len(prediction.grid) > 1:
+                write_tiles_csv(shown, stem.with_name(f"{stem.name}.tiles.csv"))
+                write_geojson(shown, stem.with_name(f"{stem.name}.geojson"))
+            written += 1
+    yield f"Saved {written} result{'' if written == 1 else 's'} in {folder}."
+
+
+def recoloured(prediction: Prediction, colors: Mapping[str, str]) -> Prediction:
+    """The same prediction in the colours the user chose."""
+    categories = tuple(replace(c, color=colors.get(c.name, c.color)) for c in prediction.categories)
+    return replace(prediction, categories=categories)
+
+
+def _file_name(name: str) -> str:
+    """A layer's name as a file name on any system."""
+    return "".join(c if c.isalnum() or c in " ._-#()" else "_" for c in name).strip(" .") or "result"

@@ -1,0 +1,63 @@
+"""Background work: one generator at a time in a thread, followed by signals and stopped by an event."""
+
+import threading
+from collections.abc import Callable, Generator
+from contextlib import closing
+from typing import Any
+
+from qtpy.QtCore import QObject, Signal
+
+from napari_semclass.errors import SemclassError, brief
+from napari_semclass.viewer.mesa import keep_triton_out
+
+Work = Callable[[threading.Event], Generator[Any, None, None]]
+
+
+class Job(QObject):
+    """Runs a generator function in a thread.
+
+    The function gets the stop event. What it yields arrives as `progressed`; then exactly one of `finished` or
+    `failed` (one sentence) follows, in the GUI thread, whatever the function raised.
+    """
+
+    progressed = Signal(object)
+    finished = Signal()
+    failed = Signal(str)
+
+    def __init__(self, work: Work, parent: QObject | None = None) -> None:
+        super().__init__(parent)
+        self._work = work
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="semclass-job", daemon=True)
+
+    def start(self) -> None:
+        """Start; once only."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ask the work to end after its present batch; returns at once."""
+        self._stop.set()
+
+    def wait(self, seconds: float) -> bool:
+        """Block until the thread has ended, at most so long; True when it has."""
+        self._thread.join(seconds)
+        return not self._thread.is_alive()
+
+    def _run(self) -> None:
+        keep_triton_out()
+        try:
+            with closing(self._work(self._stop)) as steps:
+                for step in steps:
+                    self._emit(self.progressed, step)
+        except SemclassError as error:
+            self._emit(self.failed, str(error))
+        except Exception as error:  # a thread that ends silently would leave the dock waiting for ever
+            self._emit(self.failed, f"Something went wrong ({type(error).__name__}: {brief(error)}).")
+        else:
+            self._emit(self.finished)
+
+    def _emit(self, signal: Any, *arguments: Any) -> None:
+        try:
+            signal.emit(*arguments)
+        except RuntimeError:  # Qt has deleted this object with its window: nobody is left to tell
+            self._stop.set()

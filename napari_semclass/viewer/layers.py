@@ -1,0 +1,153 @@
+"""Between napari's layers and the core: Image layers in, Labels and score layers out, aligned to the pixel."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from math import isclose, prod
+from typing import Any
+
+import numpy as np
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+
+from napari_semclass.classify import Prediction
+from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, colormap, features, labels_data, score_data
+from napari_semclass.micrograph import Micrograph, as_micrographs
+
+IMAGE_KEY = "image"
+# Marks the probability and confidence images we add, which are no micrographs.
+SCORE_KEY = "semclass_score"
+_PLACEMENT = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
+
+
+@dataclass(frozen=True, eq=False)
+class Target:
+    """An Image layer's micrographs as they were when asked for, and the stack axes before height and width."""
+
+    layer: Image
+    name: str
+    micrographs: tuple[Micrograph, ...]
+    leading: tuple[int, ...]
+
+
+def target_of(layer: Image) -> Target:
+    """The micrographs of an Image layer, one per plane; nothing is read.
+
+    Raises
+    ------
+    MicrographError
+        When its pixels cannot be a micrograph.
+    """
+    micrographs = as_micrographs(
+        layer.data,
+        source=layer.name,
+        pixel_size=pixel_size(layer),
+        rgb=bool(layer.rgb),
+    )
+    level0 = layer.data[0] if layer.multiscale else layer.data
+    leading = tuple(int(n) for n in level0.shape[: -3 if layer.rgb else -2])
+    return Target(layer, layer.name, tuple(micrographs), leading)
+
+
+def pixel_size(layer: Layer) -> float | None:
+    """Metres per pixel from the layer's scale and units; None when the unit is no length or the pixel not square."""
+    units = getattr(layer, "units", None)
+    if units is None or len(layer.scale) < 2:
+        return None
+    try:
+        height, width = (
+            float((scale * unit).to("meter").magnitude)
+            for scale, unit in zip(layer.scale[-2:], units[-2:], strict=True)
+        )
+    except Exception:  # pint raises its own kind for each way of not being a length
+        return None
+    return width if width > 0 and isclose(height, width, rel_tol=1e-6) else None
+
+
+def placement(layer: Layer) -> dict[str, Any]:
+    """Keywords that put a new layer exactly where `layer` is."""
+    where = {key: getattr(layer, key) for key in _PLACEMENT if hasattr(layer, key)}
+    return {**where, "affine": layer.affine.affine_matrix}
+
+
+def show_result(
+    viewer: ViewerModel,
+    target: Target,
+    predictions: Sequence[Prediction | None],
+    data: Any,
+    colors: Mapping[str, str],
+    name: str,
+) -> Labels:
+    """Add the overlay of a target, or bring an earlier one of the same name up to date."""
+    present = next((layer for layer in results(viewer) if layer.name == name), None)
+    if present is not None and present.multiscale == isinstance(data, list):
+        present.data = data
+        first = next(p for p in predictions if p is not None)
+        present.colormap = colormap(first, colors)
+        present.features = features(first)
+        present.metadata = {**present.metadata, METADATA_KEY: _remembered(target, predictions)}
+        return present
+    if present is not None:
+        viewer.layers.remove(present)
+    _, keywords, _ = labels_data(predictions, target.leading, colors)
+    keywords["metadata"] = {METADATA_KEY: _remembered(target, predictions)}
+    labels = Labels(data, name=name, multiscale=isinstance(data, list), **keywords, **placement(target.layer))
+    labels.editable = False
+    viewer.layers.insert(_above(viewer, target.layer), labels)
+    return labels
+
+
+def show_scores(viewer: ViewerModel, labels: Labels, category: int | None) -> Image:
+    """Add the probability of one category (or the confidence, for None) of a result as an Image layer above it."""
+    data, keywords, _ = score_data(predictions_of(labels), leading_of(labels), category)
+    keywords["name"] = f"{labels.name} · {keywords['name']}"
+    keywords["metadata"] = {SCORE_KEY: True}
+    image = Image(data, multiscale=isinstance(data, list), **keywords, **placement(labels))
+    viewer.layers.insert(_above(viewer, labels), image)
+    return image
+
+
+def results(viewer: ViewerModel) -> list[Labels]:
+    """The layers that hold predictions, in the viewer's order."""
+    return [layer for layer in viewer.layers if isinstance(layer, Labels) and METADATA_KEY in layer.metadata]
+
+
+def predictions_of(labels: Labels) -> list[Prediction | None]:
+    """The predictions a result layer shows, one per plane."""
+    return list(labels.metadata[METADATA_KEY][PREDICTIONS_KEY])
+
+
+def leading_of(labels: Labels) -> tuple[int, ...]:
+    """Lengths of a result layer's axes before height and width."""
+    shape = labels.data[0].shape if labels.multiscale else labels.data.shape
+    return tuple(int(n) for n in shape[:-2])
+
+
+def image_of(viewer: ViewerModel, labels: Labels) -> Image | None:
+    """The Image layer a result belongs to, if it is still open."""
+    wanted = labels.metadata[METADATA_KEY][IMAGE_KEY]
+    return next((layer for layer in viewer.layers if isinstance(layer, Image) and layer.unique_id == wanted), None)
+
+
+def go_to(viewer: ViewerModel, labels: Labels, plane: int, box: tuple[int, int, int, int]) -> None:
+    """Centre the camera on a tile `(y0, x0, y1, x1)` of a plane, filling about a third of the canvas."""
+    y0, x0, y1, x1 = box
+    index = (
+        np.unravel_index(plane, leading_of(labels)) if prod(leading_of(labels)) > 1 else (0,) * len(leading_of(labels))
+    )
+    corners = [labels.data_to_world((*index, y, x)) for y, x in ((y0, x0), (y1, x1))]
+    centre = np.mean(corners, axis=0)
+    offset = viewer.dims.ndim - len(centre)
+    for axis in range(len(centre) - 2):
+        viewer.dims.set_point(offset + axis, centre[axis])
+    viewer.camera.center = tuple(centre[-2:])
+    side = max(abs(np.subtract(*corners))[-2:])
+    canvas = min(viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size)  # napari < 0.9
+    viewer.camera.zoom = canvas / (3 * side)
+
+
+def _remembered(target: Target, predictions: Sequence[Prediction | None]) -> dict[str, Any]:
+    return {PREDICTIONS_KEY: list(predictions), IMAGE_KEY: target.layer.unique_id}
+
+
+def _above(viewer: ViewerModel, layer: Layer) -> int:
+    return viewer.layers.index(layer) + 1 if layer in viewer.layers else len(viewer.layers)

@@ -1,0 +1,276 @@
+"""Data bars are found in pictures of all kinds, and specimen is never taken for one."""
+
+import csv
+import io
+import os
+import time
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image, ImageDraw
+from scipy import ndimage
+
+from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
+
+_ROOT = Path(__file__).parents[3]
+_DATA = Path(os.environ.get("SEMCLASS_TEST_DATA", _ROOT.parent / "shared" / "data"))
+_LABELS = _ROOT / "tests" / "data" / "data_bars.csv"
+_needs_data = pytest.mark.skipif(
+    not (_DATA / "nffa").is_dir(), reason="real micrographs are not here: set SEMCLASS_TEST_DATA"
+)
+
+
+def _specimen(height=480, width=640, seed=0):
+    """Return a smooth noisy texture, uint8."""
+    rng = np.random.default_rng(seed)
+    blobs = ndimage.gaussian_filter(rng.normal(size=(height, width)), 6)
+    noisy = 110 + 35 * blobs / blobs.std() + rng.normal(0, 8, (height, width))
+    return np.clip(noisy, 0, 255).astype(np.uint8)
+
+
+def _with_bar(start, level, text, height=40, frame=None):
+    """Return a specimen with a data bar of two lines of text from row `start`."""
+    picture = Image.fromarray(_specimen())
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, start, 640, start + height - 1), fill=level, outline=frame)
+    for x, words in ((90, "EHT = 5.00 kV"), (230, "Signal A = InLens"), (400, "Stage at T = 0.0")):
+        draw.text((x, start + 5), words, fill=text)
+        draw.text((x, start + 22), words[::-1], fill=text)
+    draw.text((8, start + 5), "200 nm", fill=text)
+    draw.rectangle((8, start + 26, 60, start + 28), fill=text)
+    return np.asarray(picture)
+
+
+def _as_jpeg(grey, quality=85):
+    buffer = io.BytesIO()
+    Image.fromarray(grey).save(buffer, format="JPEG", quality=quality)
+    return np.asarray(iio.imread(buffer.getvalue()))
+
+
+def _overlap(bar, start, stop):
+    return (min(bar.stop, stop) - max(bar.start, start)) / (max(bar.stop, stop) - min(bar.start, start))
+
+
+_CONVERSIONS = {
+    "uint8": lambda a: a,
+    "uint16": lambda a: a.astype(np.uint16) * 257,
+    "int16": lambda a: a.astype(np.int16) * 100 - 12000,
+    "float": lambda a: a / 255.0 * 1e-3 - 5,
+    "jpeg": _as_jpeg,
+    "poor jpeg": lambda a: _as_jpeg(a, 60),
+}
+
+
+@pytest.mark.parametrize("start", [0, 200, 380, 440], ids=["top", "middle", "low", "bottom"])
+@pytest.mark.parametrize(("level", "text"), [(0, 255), (255, 0), (96, 255)], ids=["dark", "bright", "grey"])
+@pytest.mark.parametrize("kind", list(_CONVERSIONS))
+def test_finds_bar(kind, level, text, start):
+    bars = find_data_bars(_CONVERSIONS[kind](_with_bar(start, level, text)))
+    assert len(bars) == 1
+    assert _overlap(bars[0], start, start + 40) >= 0.9
+    assert 0 < bars[0].confidence <= 1
+
+
+def test_frame_lines_belong_to_the_bar():
+    assert [(bar.start, bar.stop) for bar in find_data_bars(_with_bar(300, 255, 0, frame=0))] == [(300, 340)]
+
+
+def test_framed_black_bar_below_black_specimen():
+    picture = _with_bar(440, 0, 255, frame=255).copy()
+    picture[:440] = 0
+    assert [(bar.start, bar.stop) for bar in find_data_bars(picture)] == [(440, 480)]
+
+
+def test_bar_not_quite_full_width():
+    picture = _with_bar(400, 255, 0).copy()
+    picture[:, 632:] = _specimen()[:, 632:]
+    assert len(find_data_bars(picture)) == 1
+
+
+def test_two_bars_in_order():
+    picture = _with_bar(400, 255, 0).copy()
+    picture[60:100] = _with_bar(60, 0, 255)[60:100]
+    assert [bar.start for bar in find_data_bars(picture)] == [60, 400]
+
+
+def test_nan_pixels_do_not_hide_a_bar():
+    picture = _with_bar(400, 255, 0).astype(float)
+    picture[10:30, 50:80] = np.nan
+    picture[5, 5] = np.inf
+    assert len(find_data_bars(picture)) == 1
+
+
+def test_input_is_left_as_it_was():
+    picture = _with_bar(400, 255, 0).astype(np.float32)
+    picture[3, 3] = np.nan
+    before = picture.copy()
+    find_data_bars(picture)
+    np.testing.assert_array_equal(picture, before)
+
+
+def _rotated():
+    return ndimage.rotate(_specimen(), 7, reshape=True, order=1)
+
+
+def _edge(noise):
+    """Return a specimen that ends in a smooth substrate below a level edge."""
+    picture = _specimen().astype(float)
+    picture[430:] = 40 + np.random.default_rng(1).normal(0, noise, (50, 640))
+    return picture
+
+
+def _black_border():
+    picture = _specimen().copy()
+    picture[450:] = 0
+    picture[:, 600:] = 0
+    return picture
+
+
+def _electrodes():
+    """Return two bus bars with fingers between, in bands as high as a data bar."""
+    picture = np.full((480, 640), 30, np.uint8)
+    for top in range(0, 480, 60):
+        picture[top : top + 50] = 200
+        for x in range(0, 640, 20):
+            picture[top + 8 : top + 42, x : x + 9] = 30
+    return picture
+
+
+def _pads():
+    """Return rows of equal square pads on clean bands."""
+    picture = _specimen().copy()
+    picture[300:350] = 220
+    for x in range(12, 630, 20):
+        picture[310:320, x : x + 10] = 20
+        picture[330:340, x : x + 10] = 20
+    return picture
+
+
+def _particles_on_black():
+    rng = np.random.default_rng(2)
+    y, x = np.mgrid[:480, :640]
+    picture = np.zeros((480, 640))
+    for centre_y, centre_x, radius in rng.uniform((20, 20, 3), (460, 620, 12), (60, 3)):
+        picture[(y - centre_y) ** 2 + (x - centre_x) ** 2 < radius**2] = rng.uniform(100, 255)
+    return picture
+
+
+def _flat_band(level):
+    picture = _specimen().copy()
+    picture[380:420] = level
+    return picture
+
+
+_NEGATIVES = {
+    "specimen": _specimen,
+    "specimen 16 bit": lambda: _specimen().astype(np.uint16) * 200,
+    "constant": lambda: np.full((480, 640), 77, np.uint8),
+    "blank": lambda: np.zeros((480, 640), np.uint16),
+    "only NaN": lambda: np.full((480, 640), np.nan),
+    "empty": lambda: np.zeros((0, 640)),
+    "one pixel": lambda: np.ones((1, 1)),
+    "one row": lambda: np.arange(640.0)[None],
+    "tiny": lambda: _specimen(16, 16),
+    "noise": lambda: np.random.default_rng(0).normal(size=(300, 300)),
+    "black and white noise": lambda: np.random.default_rng(0).integers(0, 2, (300, 300), dtype=np.uint8),
+    "mask": lambda: _specimen() > 110,
+    "edge": lambda: _edge(0),
+    "noisy edge": lambda: _edge(3),
+    "rotated": _rotated,
+    "black border": _black_border,
+    "flat dark band": lambda: _flat_band(0),
+    "flat bright band": lambda: _flat_band(255),
+    "horizontal grating": lambda: np.repeat(np.tile([40, 200], 24), 10)[:, None] * np.ones((1, 640)),
+    "vertical grating": lambda: np.repeat(np.tile([40, 200], 32), 10)[None] * np.ones((480, 1)),
+    "grating in a band": lambda: np.where((np.arange(480) // 40 % 2 == 0)[:, None], _electrodes(), 128),
+    "electrodes": _electrodes,
+    "pads": _pads,
+    "particles on black": _particles_on_black,
+    "gradient": lambda: np.linspace(0, 255, 480)[:, None] * np.ones((1, 640)),
+}
+
+
+@pytest.mark.parametrize("name", list(_NEGATIVES))
+def test_takes_no_specimen_for_a_bar(name):
+    picture = _NEGATIVES[name]()
+    assert find_data_bars(picture) == ()
+    assert find_data_bars(picture.T) == ()
+
+
+def test_tiles_of_specimen_beside_a_bar_have_none():
+    picture = _with_bar(380, 255, 0)
+    for y0, y1 in ((0, 380), (420, 480), (200, 375)):
+        assert find_data_bars(picture[y0:y1]) == ()
+
+
+def test_refuses_colour():
+    with pytest.raises(ValueError, match=r"\(y, x\).*\(4, 4, 3\)"):
+        find_data_bars(np.zeros((4, 4, 3)))
+
+
+def test_large_picture_within_a_second():
+    picture = np.tile(_with_bar(400, 255, 0), (12, 9))[:6000, :6000]
+    picture[:5760] = 90
+    begun = time.process_time()
+    find_data_bars(picture)
+    assert time.process_time() - begun < 2  # half of it for a busy machine
+
+
+@pytest.mark.parametrize(
+    ("bars", "rows"),
+    [
+        ((), ((0, 100),)),
+        ((DataBar(80, 100, 1),), ((0, 80),)),
+        ((DataBar(0, 10, 1),), ((10, 100),)),
+        ((DataBar(70, 80, 1), DataBar(10, 20, 1)), ((0, 10), (20, 70), (80, 100))),
+        ((DataBar(10, 30, 1), DataBar(20, 40, 1)), ((0, 10), (40, 100))),
+        ((DataBar(0, 100, 1),), ()),
+    ],
+)
+def test_specimen_rows(bars, rows):
+    assert specimen_rows(100, bars) == rows
+
+
+def _read(path):
+    return tifffile.imread(path) if path.suffix == ".tif" else iio.imread(path)
+
+
+def _labelled():
+    with _LABELS.open(newline="") as file:
+        return [(row["file"], int(row["start"]), int(row["stop"])) for row in csv.DictReader(file)]
+
+
+@_needs_data
+@pytest.mark.parametrize(("file", "start", "stop"), [row for row in _labelled() if row[0].startswith("vendor")])
+def test_vendor_files(file, start, stop):
+    found = [(bar.start, bar.stop) for bar in find_data_bars(_read(_DATA / file))]
+    assert found == ([(start, stop)] if stop else [])
+
+
+@_needs_data
+def test_recall_on_labelled_pictures():
+    missed, false = [], []
+    for file, start, stop in _labelled():
+        bars = find_data_bars(_read(_DATA / file))
+        if not stop and bars:
+            false.append(file)
+        if stop and not any(_overlap(bar, start, stop) >= 0.8 for bar in bars):
+            missed.append(file)
+    assert false == []
+    assert len(missed) <= 6, missed
+
+
+@_needs_data
+def test_no_bar_in_materials_and_their_tiles():
+    files = sorted((_DATA / "materials").rglob("*.jpg"))
+    assert files
+    rng = np.random.default_rng(0)
+    for file in files:
+        picture = _read(file)
+        assert find_data_bars(picture) == (), file.name
+        for size in (64, 128, 224, 400):
+            y, x = (int(rng.integers(0, side - size + 1)) for side in picture.shape)
+            assert find_data_bars(picture[y : y + size, x : x + size]) == (), (file.name, y, x, size)
