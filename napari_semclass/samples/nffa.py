@@ -4,7 +4,7 @@ import shutil
 import tarfile
 import zlib
 from collections.abc import Callable
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PureWindowsPath
 
 from napari_semclass.downloads import Download, fetch
 from napari_semclass.errors import DownloadError
@@ -44,35 +44,34 @@ def nffa_examples(
     Raises
     ------
     DownloadError
-        If the archive cannot be fetched, is damaged, or would write outside its folder.
+        If the archive cannot be fetched or is damaged.
     """
     archive = fetch(ARCHIVE, confirm=confirm, folder=folder, registry=registry, progress=progress)
     target = archive.parent / archive.stem
     try:
         pictures = _extract(archive, target, count)
-    except tarfile.FilterError as error:
-        shutil.rmtree(target, ignore_errors=True)
-        raise DownloadError(f"The archive {archive} is not safe to unpack ({error}); delete it.") from error
     except (tarfile.TarError, EOFError, zlib.error) as error:
         raise DownloadError(f"The archive {archive} is damaged ({error}); delete it to download it again.") from error
     except OSError as error:
         raise DownloadError(f"The pictures in {archive} could not be unpacked to {target}: {error}.") from error
     if not pictures:
         raise DownloadError(f"The archive {archive} holds no pictures; check its entry in the list of downloads.")
-    return [(f"NFFA {path.parent.name} {path.stem}", path) for path in pictures]
+    return [(f"NFFA {path.stem}", path) for path in pictures]
 
 
 def _extract(archive: Path, target: Path, count: int) -> list[Path]:
-    """Unpack the first pictures; the tar filter 'data' refuses links and paths that lead out of `target`."""
+    """Copy the first pictures out of the archive under their bare file names, so that none can leave `target`."""
     pictures: list[Path] = []
     target.mkdir(parents=True, exist_ok=True)
     with tarfile.open(archive) as tar:
         for member in tar:
             if len(pictures) == count:
                 break
-            picture = member.isfile() and PurePosixPath(member.name).suffix.lower() in _PICTURES
-            if not picture or not 0 < member.size <= _LARGEST:
+            name = PureWindowsPath(member.name)  # knows both separators, whichever system this is
+            content = tar.extractfile(member) if name.suffix.lower() in _PICTURES and member.isfile() else None
+            if content is None or not 0 < member.size <= _LARGEST:
                 continue
-            tar.extract(member, target, filter="data")
-            pictures.append(target / member.name)
+            pictures.append(target / name.name)
+            with content, pictures[-1].open("wb") as copy:
+                shutil.copyfileobj(content, copy)
     return pictures

@@ -1,0 +1,152 @@
+"""What a batch leaves behind: run.json says how and from what results were made, summary.csv is drawn from it."""
+
+import platform
+from collections.abc import Iterator
+from dataclasses import asdict, field
+from importlib.metadata import version
+from pathlib import Path, PurePosixPath
+from typing import Any, Literal
+
+from pydantic import ConfigDict, TypeAdapter, ValidationError, field_validator
+from pydantic.dataclasses import dataclass
+
+import napari_semclass
+from napari_semclass.classify.settings import Settings
+from napari_semclass.classify.tables import write_csv
+from napari_semclass.errors import OutputError
+from napari_semclass.model.card import Card
+from napari_semclass.writing import replacing
+
+RECORD_NAME, SUMMARY_NAME = "run.json", "summary.csv"
+FORMAT: Literal[1] = 1
+
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+@dataclass(config=_STRICT)
+class Row:
+    """What was found in one plane, or why nothing was: a line of summary.csv."""
+
+    file: str
+    category: str = ""
+    confidence: float | None = None
+    probabilities: list[float] = field(default_factory=list)
+    fractions: list[float] = field(default_factory=list)
+    error: str = ""
+
+
+@dataclass(config=_STRICT)
+class Entry:
+    """One input: what it was when it was classified, where its outputs are, and what came out.
+
+    `stem` names its outputs, relative to the output folder. `size` (bytes) and `mtime_ns` tell whether it changed.
+    `rows` has one row per plane; `seconds` covers opening, classifying and writing.
+    """
+
+    file: str
+    path: str
+    relative: str
+    stem: str
+    status: Literal["pending", "done", "failed"] = "pending"
+    size: int = 0
+    mtime_ns: int = 0
+    seconds: float = 0.0
+    tiles: int = 0
+    rows: list[Row] = field(default_factory=list)
+
+    @field_validator("stem")
+    @classmethod
+    def _stays_inside(cls, stem: str) -> str:
+        path = PurePosixPath(stem)
+        if path.is_absolute() or ".." in path.parts:
+            raise ValueError("leaves the output folder")
+        return stem
+
+
+@dataclass(config=_STRICT)
+class Record:
+    """All of run.json. Seconds and tiles are the sums over its files, whichever run classified them."""
+
+    versions: dict[str, str]
+    device: str
+    precision: str
+    model: dict[str, str]
+    settings: dict[str, Any]
+    categories: list[str]
+    started: str
+    finished: str | None = None
+    seconds: float = 0.0
+    tiles: int = 0
+    tiles_per_second: float = 0.0
+    files: list[Entry] = field(default_factory=list)
+    format: Literal[1] = FORMAT
+
+    def made_like(self, other: "Record") -> bool:
+        """Whether model and settings agree in all that decides results; device and batch size do not."""
+        decisive = ("mode", "tile", "stride", "dihedral")
+        same_settings = all(self.settings.get(name) == other.settings.get(name) for name in decisive)
+        return same_settings and self.model.get("sha256") == other.model.get("sha256")
+
+    def save(self, out: Path) -> None:
+        """Write run.json, then summary.csv, each whole or not at all.
+
+        Raises
+        ------
+        OutputError
+            When they cannot be written.
+        """
+        self.seconds = round(sum(entry.seconds for entry in self.files), 3)
+        self.tiles = sum(entry.tiles for entry in self.files)
+        self.tiles_per_second = round(self.tiles / self.seconds, 2) if self.seconds else 0.0
+        with replacing(out / RECORD_NAME) as temporary:
+            temporary.write_bytes(_RECORDS.dump_json(self, indent=1))
+        names = self.categories
+        header = ["file", "category", "confidence", *(f"prob_{n}" for n in names), *(f"fraction_{n}" for n in names)]
+        write_csv(out / SUMMARY_NAME, [*header, "error"], self._lines())
+
+    def _lines(self) -> Iterator[list[Any]]:
+        empty = [None] * len(self.categories)
+        for entry in self.files:
+            for row in entry.rows:
+                shares = [*(row.probabilities or empty), *(row.fractions or empty)]
+                yield [row.file, row.category, row.confidence, *shares, row.error]
+
+
+_RECORDS = TypeAdapter(Record)
+
+
+def load_record(out: Path) -> Record | None:
+    """Read run.json of an output folder; None when there is none.
+
+    Raises
+    ------
+    OutputError
+        When it is there but damaged or of another version of this program.
+    """
+    path = out / RECORD_NAME
+    try:
+        return _RECORDS.validate_json(path.read_bytes())
+    except (FileNotFoundError, NotADirectoryError):
+        return None
+    except OSError as error:
+        raise OutputError(f"{path}: cannot be read ({error.strerror or error}).") from error
+    except ValidationError as error:
+        raise OutputError(
+            f"{path}: was not written by this version of the program or is damaged, so what is done cannot be told; "
+            "choose another output folder or overwrite (--overwrite)."
+        ) from error
+
+
+def resolved(settings: Settings, card: Card) -> dict[str, Any]:
+    """The settings with defaults filled in from the card, so that equal results mean equal settings."""
+    values = asdict(settings)
+    if settings.mode == "whole":
+        return values | {"tile": None, "stride": None}
+    tile = settings.tile or card.tile
+    return values | {"tile": tile, "stride": settings.stride or tile}
+
+
+def versions() -> dict[str, str]:
+    """Versions of what results depend on."""
+    libraries = {name: version(name) for name in ("torch", "timm", "numpy", "pillow", "tifffile")}
+    return {"napari-semclass": napari_semclass.__version__, "python": platform.python_version(), **libraries}

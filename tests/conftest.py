@@ -1,0 +1,65 @@
+"""What all tests share: where real test data lies, and a tiny model with weights that mean something."""
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from napari_semclass.model import Card, Category, Model, Preprocessing, build_network, save_model
+
+REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session")
+def real_data() -> Path:
+    """The folder of real SEM images; tests that need it are skipped, with a reason, where it is missing."""
+    folder = Path(os.environ.get("SEMCLASS_TEST_DATA", REPOSITORY / ".." / "shared" / "data"))
+    if not (folder / "nffa" / "manifest.csv").is_file():
+        pytest.skip(f"no real test data at {folder}; set SEMCLASS_TEST_DATA")
+    return folder
+
+
+@pytest.fixture(scope="session")
+def tiny_card() -> Card:
+    """Three categories, tiles of 32 px."""
+    return Card(
+        name="tiny",
+        title="Tiny",
+        description="A toy for tests.",
+        categories=(Category("dark", "#d55e00"), Category("grey", "#009e73"), Category("bright", "#56b4e9")),
+        backbone="test_resnet",
+        unit="tile",
+        tile=32,
+        input_size=32,
+        preprocessing=Preprocessing(mean=0.5, std=0.5),
+    )
+
+
+@pytest.fixture(scope="session")
+def tiny_model(tiny_card: Card, tmp_path_factory: pytest.TempPathFactory) -> Model:
+    """A real timm network whose head is fitted to tell dark, grey and bright tiles apart."""
+    torch.manual_seed(0)
+    network = build_network(tiny_card.backbone, len(tiny_card.categories))
+    for parameter in network.parameters():
+        parameter.requires_grad_(False)
+    levels = torch.cat([torch.rand(40) * 0.2, 0.4 + torch.rand(40) * 0.2, 0.8 + torch.rand(40) * 0.2])
+    tiles = ((levels[:, None, None, None] + 0.02 * torch.randn(120, 1, 32, 32)) - 0.5) / 0.5
+    wanted = torch.arange(3).repeat_interleave(40)
+    features = network.forward_head(network.forward_features(tiles.expand(-1, 3, -1, -1)), pre_logits=True)
+    features, mean, spread = (features - features.mean(0)) / (features.std(0) + 1e-6), features.mean(0), features.std(0)
+    weight = torch.linalg.lstsq(torch.cat([features, torch.ones(120, 1)], 1), 12.0 * torch.eye(3)[wanted]).solution
+    head = network.get_classifier()
+    with torch.no_grad():
+        head.weight.copy_((weight[:-1] / (spread[:, None] + 1e-6)).T)
+        head.bias.copy_(weight[-1] - head.weight @ mean)
+    return save_model(network, tiny_card, tmp_path_factory.mktemp("models") / "tiny.safetensors", half=False)
+
+
+@pytest.fixture(scope="session")
+def three_bands() -> np.ndarray:
+    """96 x 160 px: left third dark, middle grey, right bright, with a little noise; uint8."""
+    pixels = np.repeat(np.array([10, 125, 240]), [64, 32, 64])[None].repeat(96, 0)
+    noise = np.random.default_rng(0).normal(0, 3, pixels.shape)
+    return np.clip(pixels + noise, 0, 255).astype(np.uint8)
