@@ -1,41 +1,27 @@
 """Many files, one after the other: results beside each other in a folder, resumed where a run was cut short."""
 
-import errno
-import os
 import threading
 import time
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
 from napari_semclass.classify.engine import classification_steps
 from napari_semclass.classify.grid import tile_grid
-from napari_semclass.classify.inputs import OVERLAY_SUFFIX, Input, find_inputs
-from napari_semclass.classify.naming import output_stems
-from napari_semclass.classify.overlay import write_overlay
+from napari_semclass.classify.inputs import find_inputs
 from napari_semclass.classify.prediction import Prediction
-from napari_semclass.classify.record import (
-    RECORD_NAME,
-    SUMMARY_NAME,
-    Entry,
-    Record,
-    Row,
-    load_record,
-    resolved,
-    versions,
-)
+from napari_semclass.classify.record import Entry, Record, Row, resolved, versions
+from napari_semclass.classify.results import Results
+from napari_semclass.classify.resume import make_plan, stamp
 from napari_semclass.classify.settings import Settings
-from napari_semclass.classify.tables import write_geojson, write_tiles_csv
-from napari_semclass.errors import DeviceError, MicrographError, OutputError, SemclassError, SettingsError, brief
+from napari_semclass.errors import DeviceError, OutputError, SemclassError, SettingsError, brief
 from napari_semclass.micrograph import SUFFIXES, Micrograph, open_micrographs
 from napari_semclass.model import Model, choose_device
 from napari_semclass.model.device import describe, fast_precision
 
-TABLE_SUFFIX, SHAPES_SUFFIX = ".tiles.csv", ".geojson"
-_SUFFIXES = (OVERLAY_SUFFIX, TABLE_SUFFIX, SHAPES_SUFFIX)
 # The record is written at most every so many seconds, and for at most this share of the time: writing it after
 # each of ten thousand files would take longer than classifying them.
 _SAVE_EVERY_S = 2.0
@@ -44,9 +30,10 @@ _SAVE_SHARE = 0.05
 
 @dataclass(frozen=True)
 class BatchStep:
-    """How far a batch is: `done` of `total` tiles of the micrograph at hand; `entry` says when its file is finished.
+    """How far a batch is: `done` of `total` tiles of the micrograph at hand.
 
-    `prediction` is that of the micrograph at hand, None when its file failed to open.
+    `index` counts the files to do from 0; `prediction` is that of the micrograph at hand, or of the file's last
+    one once it is finished; None where there is none.
     """
 
     entry: Entry
@@ -93,27 +80,19 @@ class Batch:
     """
 
     def __init__(
-        self,
-        paths: Iterable[str | Path],
-        model: Model,
-        settings: Settings,
-        out: str | Path,
-        overwrite: bool = False,
+        self, paths: Iterable[str | Path], model: Model, settings: Settings, out: str | Path, overwrite: bool = False
     ) -> None:
-        self.model, self.settings, self.out = model, settings, Path(out)
         paths = list(paths)
         inputs = find_inputs(paths, out)
         if not inputs:
             where = ", ".join(str(path) for path in paths)
             raise SettingsError(f"{where}: no images found; looked for {' '.join(SUFFIXES)} in it and below.")
+        self.model, self.settings, self.out = model, settings, Path(out)
         self.record = _new_record(model, settings)
-        known = self._known_entries(overwrite)
-        asked = {source.path for source in inputs} | {source.file for source in inputs}
-        others = [entry for entry in known.entries if not {entry.path, entry.file} & asked]
-        self._stale: list[Entry] = []
-        self.entries = self._planned(inputs, known.entries, others, overwrite)
-        self.record.files = [*self.entries, *(others if known.alike else [])]
-        self.todo = [entry for entry in self.entries if overwrite or not self._is_done(entry)]
+        self._results = Results(self.out, whole=settings.mode == "whole")
+        plan = make_plan(inputs, self.record, self._results, overwrite)
+        self.entries, self.todo, self._stale = plan.entries, plan.todo, plan.stale
+        self.record.files = [*plan.entries, *plan.kept]
 
     def steps(self, stop: threading.Event | None = None) -> Generator[BatchStep, None, None]:
         """Classify what is to do, yielding after every batch of tiles and after every file.
@@ -128,7 +107,7 @@ class Batch:
         """
         stop = stop or threading.Event()
         for entry in self._stale:
-            self._remove_outputs(entry)
+            self._results.remove(entry)
         self.record.save(self.out)
         saved, cost = time.monotonic(), 0.0
         try:
@@ -153,120 +132,29 @@ class Batch:
         rows: list[Row] = []
         tiles = 0
         prediction: Prediction | None = None
-        self._remove_outputs(entry)
+        self._results.remove(entry)
         entry.status, entry.rows = "pending", []
         try:
             opened = opening.result()
             entry.size, entry.mtime_ns = opened.stamp
             for micrograph in opened.micrographs:
-                suffix = "" if micrograph.plane is None else f"#{micrograph.plane}"
+                plane = "" if micrograph.plane is None else f"#{micrograph.plane}"
                 try:
                     for step in classification_steps(micrograph, self.model, self.settings, stop):
                         prediction = step.prediction
                         yield BatchStep(entry, index, step.done, step.total, prediction)
                     if stop.is_set():
                         return
-                    assert prediction is not None  # noqa: S101 - the engine yields at least once or raises
-                    self._write(prediction, micrograph, entry.stem + suffix)
-                    rows.append(_row(prediction, entry.file + suffix))
-                    tiles += len(prediction.grid)
+                    self._results.write(step.prediction, micrograph, entry.stem + plane)
+                    rows.append(_row(step.prediction, entry.file + plane))
+                    tiles += len(step.prediction.grid)
                 except Exception as error:  # one plane's failure, whatever it is, must not stop the others
-                    rows.append(Row(entry.file + suffix, error=_reason(error)))
+                    rows.append(Row(entry.file + plane, error=_reason(error, entry.path + plane)))
         except Exception as error:
-            rows.append(Row(entry.file, error=_reason(error)))
+            rows.append(Row(entry.file, error=_reason(error, entry.path)))
         entry.rows, entry.tiles, entry.seconds = rows, tiles, round(time.monotonic() - start, 3)
         entry.status = "failed" if any(row.error for row in rows) else "done"
         yield BatchStep(entry, index, prediction=prediction)
-
-    def _known_entries(self, overwrite: bool) -> "_Known":
-        """What an earlier run left in the output folder; refuses where it cannot be continued."""
-        hint = "choose another output folder or overwrite (--overwrite)."
-        try:
-            old = load_record(self.out)
-        except OutputError:
-            if not overwrite:
-                raise
-            old = None
-        if old is None:
-            if (self.out / SUMMARY_NAME).exists() and not overwrite:
-                raise OutputError(f"{self.out}: holds a {SUMMARY_NAME} but no {RECORD_NAME} beside it; {hint}")
-            return _Known([], alike=True)
-        alike = old.made_like(self.record)
-        if not alike and not overwrite:
-            raise OutputError(f"{self.out}: holds results of another model or other settings; {hint}")
-        if alike:
-            self.record.started = old.started
-        return _Known(old.files, alike)
-
-    def _planned(self, inputs: list[Input], known: list[Entry], others: list[Entry], overwrite: bool) -> list[Entry]:
-        """An entry for each input: that of an earlier run where there is one, else a new one."""
-        stems = output_stems([*inputs, *(Input(entry.path, entry.file, entry.relative) for entry in others)])
-        by_path, by_file = {entry.path: entry for entry in known}, {entry.file: entry for entry in known}
-        taken = {entry.stem for entry in known}
-        entries = []
-        for source in inputs:
-            entry = Entry(source.file, source.path, source.relative, stems[source])
-            old = by_path.get(source.path) or by_file.get(source.file)
-            if old is not None and old.stem == entry.stem:
-                rows = [replace(row, file=source.file + row.file.removeprefix(old.file)) for row in old.rows]
-                entry = replace(old, file=source.file, path=source.path, relative=source.relative, rows=rows)
-            elif old is not None:
-                self._stale.append(old)
-            present = [path for path in self._outputs(entry, _SUFFIXES) if path.exists()]
-            if present and entry.stem not in taken and not overwrite:
-                raise OutputError(
-                    f"{present[0]}: is already there and not from an earlier run; "
-                    "choose another output folder or overwrite (--overwrite)."
-                )
-            entries.append(entry)
-        return entries
-
-    def _is_done(self, entry: Entry) -> bool:
-        """Whether results are there and of the file as it is now."""
-        if entry.status != "done" or not all(path.exists() for path in self._outputs(entry, self._written)):
-            return False
-        try:
-            return (entry.size, entry.mtime_ns) == _stamp(Path(entry.path))
-        except OSError:
-            return False
-
-    @property
-    def _written(self) -> tuple[str, ...]:
-        return (OVERLAY_SUFFIX,) if self.settings.mode == "whole" else _SUFFIXES
-
-    def _outputs(self, entry: Entry, suffixes: tuple[str, ...]) -> list[Path]:
-        """Output files of each plane found; of the file itself where it has not been classified."""
-        planes = [row.file.removeprefix(entry.file) for row in entry.rows if not row.error] or [""]
-        return [self.out / f"{entry.stem}{plane}{suffix}" for plane in planes for suffix in suffixes]
-
-    def _remove_outputs(self, entry: Entry) -> None:
-        """Remove earlier results, which say nothing about the file as it is now."""
-        for path in self._outputs(entry, _SUFFIXES):
-            try:
-                path.unlink(missing_ok=True)
-            except OSError as error:
-                raise OutputError(f"{path}: cannot be replaced ({error.strerror or brief(error)}).") from error
-
-    def _write(self, prediction: Prediction, micrograph: Micrograph, stem: str) -> None:
-        try:
-            if self.settings.mode == "tiles":
-                write_tiles_csv(prediction, self.out / f"{stem}{TABLE_SUFFIX}")
-                write_geojson(prediction, self.out / f"{stem}{SHAPES_SUFFIX}")
-            write_overlay(prediction, micrograph, self.out / f"{stem}{OVERLAY_SUFFIX}")
-        except OutputError as error:
-            if isinstance(error.__cause__, OSError) and error.__cause__.errno == errno.ENAMETOOLONG:
-                raise MicrographError(
-                    f"{micrograph.name}: its name is too long for its outputs; shorten it."
-                ) from error
-            raise
-
-
-@dataclass(frozen=True)
-class _Known:
-    """Entries of an earlier run, and whether it had the same model and settings."""
-
-    entries: list[Entry]
-    alike: bool
 
 
 @dataclass(frozen=True)
@@ -277,12 +165,12 @@ class _Opened:
     stamp: tuple[int, int]
 
 
-def _opened_ahead(paths: list[Path]) -> Iterator["Future[_Opened]"]:
+def _opened_ahead(paths: list[Path]) -> Generator["Future[_Opened]", None, None]:
     """Each file as it is opened, the next one while this one is worked on."""
 
     def opened(path: Path) -> _Opened:
         micrographs = open_micrographs(path)
-        return _Opened(micrographs, _stamp(path))
+        return _Opened(micrographs, stamp(path))
 
     with ThreadPoolExecutor(1, "semclass-open") as pool:
         waiting: Future[_Opened] | None = None
@@ -295,15 +183,6 @@ def _opened_ahead(paths: list[Path]) -> Iterator["Future[_Opened]"]:
             yield waiting
 
 
-def _stamp(path: Path) -> tuple[int, int]:
-    """Size in bytes and time of the last change; of a zarr folder, of all that it holds."""
-    if path.is_file():
-        parts = [path.stat()]
-    else:
-        parts = [(Path(top) / name).stat() for top, _, names in os.walk(path) for name in names]
-    return sum(part.st_size for part in parts), max((part.st_mtime_ns for part in parts), default=0)
-
-
 def _row(prediction: Prediction, file: str) -> Row:
     shares = [round(share, 6) for share in prediction.mean_probabilities().tolist()]
     best = max(range(len(shares)), key=shares.__getitem__)
@@ -311,29 +190,25 @@ def _row(prediction: Prediction, file: str) -> Row:
     return Row(file, prediction.names[best], shares[best], shares, fractions)
 
 
-def _reason(error: Exception) -> str:
-    """Why a file could not be classified, in a sentence; raises again what concerns all files."""
+def _reason(error: Exception, name: str) -> str:
+    """Why a file could not be classified, without its name; raises again what concerns all files."""
     if isinstance(error, OutputError | DeviceError):
         raise error
     if isinstance(error, SemclassError):
-        return _printable(str(error))
-    if isinstance(error, MemoryError):
-        return "there is not enough memory for it; convert it to a tiled TIFF or zarr."
-    if isinstance(error, OSError):
-        return _printable(f"cannot be read ({error.strerror or brief(error)}).")
-    return _printable(
-        f"failed in a way that is not foreseen ({type(error).__name__}: {brief(error)}); please report it."
-    )
-
-
-def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()
+        reason = str(error).removeprefix(f"{name}: ")
+    elif isinstance(error, MemoryError):
+        reason = "there is not enough memory for it; convert it to a tiled TIFF or zarr."
+    elif isinstance(error, OSError):
+        reason = f"cannot be read ({error.strerror or brief(error)})."
+    else:
+        reason = f"failed in an unforeseen way ({type(error).__name__}: {brief(error)}); please report it."
+    return reason.encode("utf-8", "backslashreplace").decode()  # may hold a file name that is not Unicode
 
 
 def _new_record(model: Model, settings: Settings) -> Record:
     device = choose_device(settings.device)
     values = resolved(settings, model.card)
-    if settings.mode == "tiles":
+    if settings.mode == "tiles":  # impossible ones are refused here, once, and not with every file
         tile_grid((values["tile"], values["tile"]), values["tile"], values["stride"])
     return Record(
         versions=versions(),

@@ -42,16 +42,21 @@ def labels_data(
     """
     first = next(p for p in predictions if p is not None)
     cells = [None if p is None else p.cells() for p in predictions]
-    return (
-        label_pixels(cells, first.grid.shape, leading, len(first.categories)),
-        {
-            "colormap": colormap(first, colors),
-            "features": features(first),
-            "opacity": 0.45,
-            "metadata": {METADATA_KEY: {PREDICTIONS_KEY: list(predictions)}},
-        },
-        "labels",
-    )
+    pixels = label_pixels(cells, first.grid.shape, leading, len(first.categories))
+    return pixels, labels_keywords(predictions, colors), "labels"
+
+
+def labels_keywords(
+    predictions: Sequence[Prediction | None], colors: Mapping[str, str] | None = None
+) -> dict[str, Any]:
+    """Everything of a Labels layer but its pixels: colours, names for the status bar, the predictions themselves."""
+    first = next(p for p in predictions if p is not None)
+    return {
+        "colormap": colormap(first, colors),
+        "features": features(first),
+        "opacity": 0.45,
+        "metadata": {METADATA_KEY: {PREDICTIONS_KEY: list(predictions)}},
+    }
 
 
 def label_pixels(

@@ -64,7 +64,8 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
 
 
 def _is_whole(prediction: Prediction) -> bool:
-    return (prediction.made or {}).get("settings", {}).get("mode") == "whole"
+    settings = (prediction.made or {}).get("settings", {})
+    return bool(settings.get("mode") == "whole")
 
 
 def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:

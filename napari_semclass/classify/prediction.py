@@ -129,16 +129,10 @@ class Cells:
 
     def expand(self, values: NDArray[Any], y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[Any]:
         """Values of the cells under the pixels at rows `y` and columns `x`, (len(y), len(x)); 0 outside."""
-        row, y_inside = _cell_of(self.y_edges, y)
-        column, x_inside = _cell_of(self.x_edges, x)
-        picked = values[row][:, column]
-        return np.where(np.outer(y_inside, x_inside), picked, np.zeros((), dtype=values.dtype))
-
-
-def _cell_of(edges: NDArray[np.int64], positions: NDArray[np.int64]) -> tuple[NDArray[Any], NDArray[np.bool_]]:
-    index = np.searchsorted(edges, positions, side="right") - 1
-    inside = (index >= 0) & (index < len(edges) - 1)
-    return np.clip(index, 0, len(edges) - 2), inside
+        # A border of zeros stands for everything outside: before the first edge is row 0, after the last the last row.
+        bordered = np.pad(values, 1)
+        rows = np.take(bordered, np.searchsorted(self.y_edges, y, side="right"), axis=0)
+        return np.take(rows, np.searchsorted(self.x_edges, x, side="right"), axis=1)
 
 
 def _on_cells(rows: Any, columns: Any, tiles: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -1,15 +1,19 @@
 """Files in: TIFF, PNG, JPEG, BMP, zarr and OME-Zarr become micrographs, lazily where they are large."""
 
 import logging
+import warnings
 from collections.abc import Mapping
 from math import isfinite
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from napari_semclass.errors import MicrographError, brief
 from napari_semclass.micrograph.micrograph import Micrograph, as_micrographs
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
+_GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # of Pillow
 # Below this a TIFF is read at once, which is faster than chunk by chunk.
 _EAGER_BYTES = 256_000_000
 _METRES = {
@@ -48,15 +52,23 @@ def open_micrographs(path: str | Path) -> list[Micrograph]:
     try:
         if path.is_dir():
             return _open_zarr(path)
-        if path.suffix.lower() in (".tif", ".tiff"):
-            return _open_tiff(path)
-        return _open_picture(path)
+        if path.is_file():
+            return _open_tiff(path) if _is_tiff(path) else _open_picture(path)
+        raise MicrographError(f"{path}: is neither a file nor a folder.")
     except MicrographError:
         raise
     except MemoryError as error:
         raise MicrographError(f"{path}: does not fit in memory; convert it to a tiled TIFF or zarr.") from error
+    except PermissionError as error:
+        raise MicrographError(f"{path}: cannot be opened ({error.strerror}).") from error
     except Exception as error:  # decoders raise anything on damaged files
         raise MicrographError(f"{path}: cannot be read as an image ({brief(error)}).") from error
+
+
+def _is_tiff(path: Path) -> bool:
+    """Whether the content says so; instruments and people give TIFFs other suffixes, and other files theirs."""
+    with path.open("rb") as file:
+        return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _open_tiff(path: Path) -> list[Micrograph]:
@@ -69,23 +81,25 @@ def _open_tiff(path: Path) -> list[Micrograph]:
             raise MicrographError(f"{path}: holds no image.")
         series = tiff.series[0]
         _refuse_truncated(path, series)
-        rgb = "S" in series.axes
+        samples = series.shape[series.axes.index("S")] if "S" in series.axes else 0
         levels = len(series.levels)
         note = f"level 0 of {levels} (full resolution) is used" if levels > 1 else ""
         if series.nbytes <= _EAGER_BYTES:
             pixels = series.asarray()
-            if rgb and series.axes.index("S") != series.ndim - 1:
-                pixels = _moved_last(pixels, series.axes.index("S"))
-            return as_micrographs(pixels, source=str(path), rgb=rgb, note=note)
+            return _tiff_micrographs(pixels, series.axes, samples, path, note)
+    import dask.array as da
     import zarr
 
-    store = tifffile.imread(path, series=0, level=0, aszarr=True)
-    array = zarr.open(store, mode="r")
-    if rgb and series.axes.index("S") != series.ndim - 1:
-        import dask.array as da
+    array = zarr.open(tifffile.imread(path, series=0, level=0, aszarr=True), mode="r")
+    return _tiff_micrographs(array if not samples else da.from_zarr(array), series.axes, samples, path, note)
 
-        array = _moved_last(da.from_zarr(array), series.axes.index("S"))
-    return as_micrographs(array, source=str(path), rgb=rgb, note=note)
+
+def _tiff_micrographs(array: Any, axes: str, samples: int, path: Path, note: str) -> list[Micrograph]:
+    """Micrographs of an array whose axis `S`, if any, holds a pixel's samples: grey, grey and alpha, or colours."""
+    if samples:
+        array = _moved_last(array, axes.index("S"))
+        array = array if samples in (3, 4) else array[..., 0]
+    return as_micrographs(array, source=str(path), rgb=samples in (3, 4), note=note)
 
 
 def _moved_last(array: Any, axis: int) -> Any:
@@ -106,16 +120,40 @@ def _refuse_truncated(path: Path, series: Any) -> None:
 
 
 def _open_picture(path: Path) -> list[Micrograph]:
-    import imageio.v3 as iio
+    from PIL import Image, UnidentifiedImageError
 
-    pixels = iio.imread(path, index=0)
-    return as_micrographs(pixels, source=str(path), rgb=pixels.ndim == 3)
+    if path.suffix.lower() == ".zarr":
+        raise MicrographError(f"{path}: is a file; a zarr image is a folder.")
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is what micrographs are
+            picture = Image.open(path)
+    except UnidentifiedImageError as error:
+        raise MicrographError(
+            f"{path}: cannot be read as an image; its content is not TIFF, PNG, JPEG, BMP or the like."
+        ) from error
+    except Image.DecompressionBombError as error:
+        raise MicrographError(
+            f"{path}: is too large for a {path.suffix[1:].upper()} picture, which cannot be read in parts; "
+            "convert it to a tiled TIFF or zarr."
+        ) from error
+    with picture:
+        colour = picture.mode not in _GREY_MODES
+        if picture.mode in ("LA", "La"):
+            pixels = np.asarray(picture.getchannel(0))
+        else:  # palettes and CMYK become RGB
+            pixels = np.asarray(picture.convert("RGB") if colour else picture)
+    return as_micrographs(pixels, source=str(path), rgb=colour)
 
 
 def _open_zarr(path: Path) -> list[Micrograph]:
     import zarr
+    from zarr.errors import GroupNotFoundError
 
-    node = zarr.open(str(path), mode="r")
+    try:
+        node = zarr.open(str(path), mode="r")
+    except (FileNotFoundError, GroupNotFoundError) as error:
+        raise MicrographError(f"{path}: is a folder without zarr data in it.") from error
     if isinstance(node, zarr.Array):
         return as_micrographs(node, source=str(path))
     attributes = dict(node.attrs)

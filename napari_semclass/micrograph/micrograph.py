@@ -140,8 +140,11 @@ def as_micrographs(
     if rgb is None:
         rgb = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
     leading = shape[: -3 if rgb else -2]
-    if rgb and len(shape) < 3:
-        raise MicrographError(f"{source}: marked as colour but has only {len(shape)} axes; open it as a grey image.")
+    if rgb and (len(shape) < 3 or shape[-1] not in (3, 4)):
+        raise MicrographError(
+            f"{source}: marked as colour, but its shape {' x '.join(map(str, shape))} does not end in 3 or 4 channels; "
+            "open it as a grey image."
+        )
     planes = prod(leading)
     return [
         Micrograph(

@@ -91,6 +91,8 @@ def read_card(path: str | Path) -> Card:
             length = int.from_bytes(start, "little")
             _refuse_other_formats(path, start, length)
             header = json.loads(file.read(length))
+    except ModelError:
+        raise
     except OSError as error:
         raise ModelError(f"{path}: the model cannot be opened ({error.strerror or error}).") from error
     except (ValueError, RecursionError) as error:

@@ -6,6 +6,9 @@ from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
+from napari.layers import Labels
+
 from napari_semclass.classify.layers import label_pixels
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.settings import Settings
@@ -87,14 +90,14 @@ def models_job(stop: threading.Event) -> Generator[Any, None, None]:
 
     cards: Mapping[str, Card] = available_models()
     yield cards
+    # napari's first Labels layer loads pandas and more, half a second that would otherwise hold the GUI thread.
+    Labels(np.zeros((2, 2), dtype=np.uint8), features={"index": [0]})
     if "starter" in cards and not stop.is_set():
         yield _speed("starter")
 
 
 def _speed(model_name: str) -> tuple[str, float]:
     """Device in words, and tiles per second of a short trial."""
-    import numpy as np
-
     from napari_semclass.classify.forward import Forward
     from napari_semclass.model.store import load_model
 

@@ -10,12 +10,13 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_semclass.classify import Prediction
-from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, colormap, features, labels_data, score_data
+from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, labels_keywords, score_data
 from napari_semclass.micrograph import Micrograph, as_micrographs
 
 IMAGE_KEY = "image"
 # Marks the probability and confidence images we add, which are no micrographs.
 SCORE_KEY = "semclass_score"
+_USUAL_CANVAS = (800, 600)
 _PLACEMENT = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
 
 
@@ -78,18 +79,17 @@ def show_result(
     name: str,
 ) -> Labels:
     """Add the overlay of a target, or bring an earlier one of the same name up to date."""
+    keywords = labels_keywords(predictions, colors)
+    keywords["metadata"][METADATA_KEY][IMAGE_KEY] = target.layer.unique_id
     present = next((layer for layer in results(viewer) if layer.name == name), None)
     if present is not None and present.multiscale == isinstance(data, list):
         present.data = data
-        first = next(p for p in predictions if p is not None)
-        present.colormap = colormap(first, colors)
-        present.features = features(first)
-        present.metadata = {**present.metadata, METADATA_KEY: _remembered(target, predictions)}
+        keywords["metadata"] = {**present.metadata, **keywords["metadata"]}
+        for key in ("colormap", "features", "metadata"):
+            setattr(present, key, keywords[key])
         return present
     if present is not None:
         viewer.layers.remove(present)
-    _, keywords, _ = labels_data(predictions, target.leading, colors)
-    keywords["metadata"] = {METADATA_KEY: _remembered(target, predictions)}
     labels = Labels(data, name=name, multiscale=isinstance(data, list), **keywords, **placement(target.layer))
     labels.editable = False
     viewer.layers.insert(_above(viewer, target.layer), labels)
@@ -139,14 +139,11 @@ def go_to(viewer: ViewerModel, labels: Labels, plane: int, box: tuple[int, int, 
     offset = viewer.dims.ndim - len(centre)
     for axis in range(len(centre) - 2):
         viewer.dims.set_point(offset + axis, centre[axis])
-    viewer.camera.center = tuple(centre[-2:])
     side = max(abs(np.subtract(*corners))[-2:])
-    canvas = min(viewer.canvas.size if hasattr(viewer, "canvas") else viewer._canvas_size)  # napari < 0.9
-    viewer.camera.zoom = canvas / (3 * side)
-
-
-def _remembered(target: Target, predictions: Sequence[Prediction | None]) -> dict[str, Any]:
-    return {PREDICTIONS_KEY: list(predictions), IMAGE_KEY: target.layer.unique_id}
+    newest = hasattr(viewer, "scene")  # napari 0.9 moved the camera; before it, the canvas told its size to nobody
+    camera = viewer.scene.camera if newest else viewer.camera
+    camera.center = tuple(centre[-2:])
+    camera.zoom = min(viewer.canvas.size if newest else _USUAL_CANVAS) / (3 * side)
 
 
 def _above(viewer: ViewerModel, layer: Layer) -> int:

@@ -86,10 +86,13 @@ class SettingsPanel(QWidget):
             label="compute on", choices=("auto", "cpu", "cuda", "mps"), tooltip="auto takes a GPU where there is one"
         )
         self.dihedral = MagicCheckBox(
-            text="average over flips and turns",
+            label="average over",
+            text="flips and turns",
             tooltip="Eight views of every tile: a little better, eight times slower",
         )
-        self.confidence = MagicCheckBox(text="add a confidence image", tooltip="How sure the model is, as a layer")
+        self.confidence = MagicCheckBox(
+            label="add", text="confidence image", tooltip="How sure the model is, as a layer of its own"
+        )
         form = Container(widgets=[self.device, self.dihedral, self.confidence], labels=True)
         form.native.layout().setContentsMargins(0, 0, 0, 0)
         form.changed.connect(self._edited)
@@ -125,5 +128,5 @@ def _pixels(about: str) -> QSpinBox:
     box.setValue(_LARGEST)
     box.setWhatsThis(about)
     box.setKeyboardTracking(False)
-    box.setMinimumWidth(90)
+    box.setMinimumWidth(78)
     return box

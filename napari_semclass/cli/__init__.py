@@ -1,0 +1,88 @@
+"""The command line, `semclass …`: reads what was typed, calls the core, and turns its errors into sentences."""
+
+import argparse
+import io
+import sys
+from collections.abc import Sequence
+
+import napari_semclass
+from napari_semclass.errors import SemclassError
+
+_CLASSIFY = """\
+Classify SEM micrographs, tile by tile or as a whole.
+
+For each micrograph DIR gets an overlay (.overlay.png) and, unless --whole, a table of its tiles (.tiles.csv) and
+their areas as shapes (.geojson); for all together summary.csv and run.json. Outputs mirror the folders given.
+Running the same command again goes on where it stopped and classifies what is new, changed or failed.
+"""
+_EXIT = "Exit status: 0 all well, 1 some files failed (see summary.csv), 2 nothing could be done, 130 stopped."
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `semclass` with these arguments (default: those of the process); return its exit status."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a console that cannot show a name must not end the run
+            stream.reconfigure(errors="backslashreplace")
+    options = _parser().parse_args(arguments)
+    try:
+        return _run(options)
+    except SemclassError as error:
+        print(f"semclass: error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("semclass: stopped; run the same command again to go on from there.", file=sys.stderr)
+        return 130
+
+
+def _run(options: argparse.Namespace) -> int:
+    # Loaded when needed: torch takes seconds, and --help must not wait for it.
+    if options.command == "classify":
+        from napari_semclass.cli.classify import classify
+
+        return classify(options)
+    if options.command == "models":
+        from napari_semclass.cli.models import models
+
+        return models()
+    from napari_semclass.cli.demo import demo
+
+    return demo(options.out, viewer=not options.no_viewer)
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("semclass", description="Classify SEM micrographs and their tiles.")
+    parser.add_argument("--version", action="version", version=f"semclass {napari_semclass.__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    _add_classify(commands)
+    commands.add_parser("models", help="list the models, what they tell apart and how well")
+    demo = commands.add_parser("demo", help="classify a synthetic mosaic and show the result in napari")
+    demo.add_argument("--out", metavar="DIR", default="semclass-demo", help="output folder (default: %(default)s)")
+    demo.add_argument("--no-viewer", action="store_true", help="do not open napari")
+    return parser
+
+
+def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    add = commands.add_parser(
+        "classify",
+        help="classify files and folders",
+        description=_CLASSIFY,
+        epilog=_EXIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).add_argument
+    add("paths", nargs="+", metavar="PATH", help="image file, folder (with all below it) or pattern such as 'a/*.tif'")
+    add("--out", required=True, metavar="DIR", help="folder for the results; made when it is not there")
+    add("--model", default="starter", metavar="NAME|FILE", help="name (see semclass models) or file of a model")
+    add("--tile", type=_positive, metavar="N", help="side of a tile in pixels (default: the model's)")
+    add("--stride", type=_positive, metavar="N", help="pixels from one tile to the next (default: the tile)")
+    add("--whole", action="store_true", help="classify each picture as a whole instead of its tiles")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
+    add("--dihedral", action="store_true", help="average over flips and turns of each tile: eight times the work")
+    add("--batch", type=_positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
+    add("--overwrite", action="store_true", help="classify again what is done, also with another model or settings")
+
+
+def _positive(text: str) -> int:
+    number = int(text) if text.isdecimal() else 0
+    if number < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
+    return number

@@ -1,0 +1,101 @@
+"""`semclass classify`: runs a batch, shows its progress and says at the end what came out."""
+
+import argparse
+from collections import Counter
+from contextlib import closing
+
+from napari_semclass.classify import Batch, Prediction, Settings
+from napari_semclass.classify.record import Entry
+from napari_semclass.cli.progress import progress, share
+from napari_semclass.errors import SettingsError
+from napari_semclass.model import Card, load_model
+
+
+def classify(options: argparse.Namespace) -> int:
+    """Classify what the options name; return the exit status."""
+    if options.whole and (options.tile or options.stride):
+        raise SettingsError("--whole classifies each picture as one, so --tile and --stride have no meaning with it.")
+    settings = Settings(
+        mode="whole" if options.whole else "tiles",
+        tile=options.tile,
+        stride=options.stride,
+        device=options.device,
+        batch=options.batch,
+        dihedral=options.dihedral,
+    )
+    batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite)
+    run_batch(batch)
+    return report(batch)
+
+
+def run_batch(batch: Batch) -> Prediction | None:
+    """Classify everything to do, with its progress on stderr; return the last prediction."""
+    prediction = None
+    with progress(len(batch.todo)) as shown, closing(batch.steps()) as steps:
+        for step in steps:
+            shown.update(step)
+            prediction = step.prediction
+    return prediction
+
+
+def report(batch: Batch) -> int:
+    """Say what came out, on stdout; return the exit status."""
+    failed = [entry for entry in batch.entries if entry.status == "failed"]
+    print("\n".join([_work(batch), *_counts(batch.entries), *_failures(failed), *_places(batch), *_caution(batch)]))
+    return 1 if failed else 0
+
+
+def starter_caution(card: Card) -> str:
+    """What to keep in mind about the starter model's answers."""
+    tests = "; ".join(
+        f"{share(test.accuracy)} of {test.n:,} {test.unit}s right (balanced {share(test.balanced_accuracy)})"
+        for test in card.tests
+    )
+    return f"The starter is a first model, made to be retrained on your own categories{f': {tests}' * bool(tests)}."
+
+
+def _work(batch: Batch) -> str:
+    """What was done now, how fast, and what did not have to be done again."""
+    done = [entry for entry in batch.todo if entry.tiles]
+    tiles, seconds = sum(entry.tiles for entry in done), sum(entry.seconds for entry in done)
+    skipped = len(batch.entries) - len(batch.todo)
+    already = f"{_number(skipped, 'file')} already done before. " if skipped else ""
+    if not done:
+        return f"{already}Nothing new was classified."
+    unit = "picture" if batch.settings.mode == "whole" else "tile"
+    rate = f" ({tiles / seconds:,.0f} {unit}s/s)" if tiles > seconds > 0 else ""
+    return (
+        f"{already}{_number(len(done), 'file')} classified with {batch.model.card.name} on {batch.record.device}: "
+        f"{_number(tiles, unit)} in {seconds:,.1f} s{rate}."
+    )
+
+
+def _counts(entries: list[Entry]) -> list[str]:
+    """Micrographs of each category, most frequent first."""
+    rows = [row for entry in entries for row in entry.rows if not row.error]
+    counts = Counter(row.category for row in rows).most_common()
+    width = max((len(name) for name, _ in counts), default=0)
+    return [f"  {name:{width}}  {_number(count, 'micrograph')}" for name, count in counts]
+
+
+def _failures(failed: list[Entry]) -> list[str]:
+    if not failed:
+        return []
+    reasons = [
+        f"  {row.file}: {row.error}" for e in failed for row in e.rows if row.error
+    ]
+    return [f"{_number(len(failed), 'file')} failed:", *reasons]
+
+
+def _places(batch: Batch) -> list[str]:
+    each = ".overlay.png" if batch.settings.mode == "whole" else ".overlay.png, .tiles.csv and .geojson"
+    return [f"Results in {batch.out}: summary.csv and run.json; for each micrograph {each}."]
+
+
+def _caution(batch: Batch) -> list[str]:
+    card = batch.model.card
+    return [starter_caution(card)] if card.name == "starter" else []
+
+
+def _number(count: int, thing: str) -> str:
+    return f"{count:,} {thing}{'' if count == 1 else 's'}"

@@ -1,0 +1,286 @@
+"""Batches: every file gets its row and its results, failures stay alone, and runs can be resumed."""
+
+import csv
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import tifffile
+import zarr
+
+from napari_semclass.classify import Settings
+from napari_semclass.classify.batch import Batch
+from napari_semclass.errors import OutputError, SemclassError, SettingsError
+from napari_semclass.model import save_model
+
+
+@pytest.fixture
+def data(tmp_path, three_bands, monkeypatch):
+    """Five inputs in `data`: a picture, a stack whose second plane is constant, a zarr, text, and one in a folder."""
+    monkeypatch.chdir(tmp_path)
+    folder = tmp_path / "data"
+    (folder / "sub").mkdir(parents=True)
+    iio.imwrite(folder / "a.png", three_bands)
+    stack = np.stack([three_bands, np.zeros_like(three_bands), three_bands[:, ::-1]])
+    tifffile.imwrite(folder / "s.tif", stack, photometric="minisblack")
+    zarr.save_array(str(folder / "z.zarr"), three_bands)
+    (folder / "text.tif").write_text("no picture")
+    iio.imwrite(folder / "sub" / "a.png", three_bands[:, :60])
+    return folder
+
+
+def run(model, *paths, out="out", settings=None, **options):
+    batch = Batch(paths or ["data"], model, settings or Settings(), out, **options)
+    for _ in batch.steps():
+        pass
+    return batch
+
+
+def summary(out="out"):
+    with (Path(out) / "summary.csv").open(newline="", encoding="utf-8") as file:
+        return {row["file"]: row for row in csv.DictReader(file)}
+
+
+def record(out="out"):
+    with (Path(out) / "run.json").open(encoding="utf-8") as file:
+        return json.load(file)
+
+
+def outputs(out="out"):
+    return {path.relative_to(out).as_posix() for path in Path(out).rglob("*") if path.is_file()}
+
+
+def results(*stems, suffixes=("tiles.csv", "geojson", "overlay.png")):
+    return {f"{stem}.{suffix}" for stem in stems for suffix in suffixes}
+
+
+def test_every_plane_has_a_row_and_failures_stay_alone(data, tiny_model):
+    batch = run(tiny_model)
+    rows = summary()
+    assert list(rows) == [
+        *("data/a.png", "data/s.tif#0", "data/s.tif#1", "data/s.tif#2", "data/text.tif", "data/z.zarr"),
+        "data/sub/a.png",
+    ]
+    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a") | {"summary.csv", "run.json"}
+    assert "constant" in rows["data/s.tif#1"]["error"]
+    assert rows["data/text.tif"]["error"].startswith("cannot be read as an image")
+    assert rows["data/text.tif"]["category"] == rows["data/text.tif"]["prob_dark"] == ""
+    good = rows["data/a.png"]
+    assert list(good) == [
+        *("file", "category", "confidence", "prob_dark", "prob_grey", "prob_bright"),
+        *("fraction_dark", "fraction_grey", "fraction_bright", "error"),
+    ]
+    shares = [float(good[f"prob_{name}"]) for name in ("dark", "grey", "bright")]
+    assert float(good["confidence"]) == max(shares)
+    assert good["category"] == ("dark", "grey", "bright")[int(np.argmax(shares))]
+    assert sum(float(good[f"fraction_{name}"]) for name in ("dark", "grey", "bright")) == pytest.approx(1)
+    assert good["error"] == ""
+    assert [entry.file for entry in batch.entries if entry.status == "failed"] == ["data/s.tif", "data/text.tif"]
+
+
+def test_the_record_says_how_it_was_made(data, tiny_model):
+    run(tiny_model)
+    content = record()
+    assert content["model"] == {"name": "tiny", "sha256": tiny_model.sha256}
+    assert content["settings"]["tile"] == content["settings"]["stride"] == 32
+    assert content["device"] == "CPU"
+    assert "torch" in content["versions"]
+    assert content["finished"] >= content["started"]
+    assert content["tiles"] == sum(entry["tiles"] for entry in content["files"]) > 0
+    assert content["tiles_per_second"] == pytest.approx(content["tiles"] / content["seconds"], rel=0.01)
+
+
+def test_whole_pictures_have_no_table_and_no_shapes(data, tiny_model):
+    run(tiny_model, settings=Settings(mode="whole"))
+    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a", suffixes=["overlay.png"]) | {"summary.csv", "run.json"}
+
+
+def test_running_again_does_only_what_failed_changed_or_is_missing(data, tiny_model, three_bands):
+    run(tiny_model)
+    before = summary()
+    (data.parent / "out" / "sub" / "a.geojson").unlink()
+    iio.imwrite(data / "a.png", three_bands[:, ::-1])
+    os.utime(data / "a.png", (1, 1))
+    zarr.save_array(str(data / "new.zarr"), three_bands)
+    again = run(tiny_model, "data/")
+    assert [entry.file for entry in again.todo] == [
+        *("data/a.png", "data/new.zarr", "data/s.tif", "data/text.tif", "data/sub/a.png")
+    ]
+    assert set(summary()) == set(before) | {"data/new.zarr"}
+    assert {entry.file for entry in run(tiny_model).todo} == {"data/s.tif", "data/text.tif"}
+
+
+def test_rows_of_other_inputs_stay(data, tiny_model):
+    run(tiny_model, "data/a.png")
+    run(tiny_model, "data/sub")
+    assert set(summary()) == {"data/a.png", "data/sub/a.png"}
+    assert {"a.overlay.png", "data/sub/a.png.overlay.png"} < outputs()
+    run(tiny_model, "data/sub", overwrite=True)
+    assert set(summary()) == {"data/a.png", "data/sub/a.png"}
+
+
+def test_a_file_given_in_another_way_keeps_one_row(data, tiny_model):
+    run(tiny_model, "data/a.png")
+    again = run(tiny_model, str(data / "a.png"))
+    assert again.todo == []
+    assert list(summary()) == [(data / "a.png").as_posix()]
+
+
+def test_a_stem_that_clashes_later_moves_and_leaves_nothing_behind(data, tiny_model, three_bands):
+    run(tiny_model, "data/a.png")
+    iio.imwrite(data / "a.bmp", three_bands)
+    run(tiny_model, "data/a.png", "data/a.bmp")
+    assert outputs() == results("a.png", "a.bmp") | {"summary.csv", "run.json"}
+    assert run(tiny_model, "data/a.bmp", "data/a.png").todo == []
+    assert run(tiny_model, "data/a.bmp").todo == []
+
+
+@pytest.mark.parametrize("settings", [Settings(tile=48), Settings(stride=16), Settings(mode="whole")])
+def test_other_settings_are_refused_unless_overwriting(data, tiny_model, settings):
+    run(tiny_model)
+    before = outputs()
+    with pytest.raises(OutputError, match=r"other settings; .*--overwrite"):
+        Batch(["data"], tiny_model, settings, "out")
+    assert outputs() == before
+    run(tiny_model, settings=settings, overwrite=True)
+    assert ("a.geojson" in outputs()) == (settings.mode == "tiles")
+
+
+def test_settings_that_give_the_same_result_are_the_same(data, tiny_model):
+    run(tiny_model)
+    assert len(Batch(["data"], tiny_model, Settings(tile=32, stride=32, device="cpu", batch=3), "out").todo) == 2
+
+
+@pytest.mark.parametrize("name", ["summary.csv", "a.geojson", "run.json"])
+def test_files_of_others_are_not_overwritten(data, tiny_model, name):
+    (data / name).write_text("mine")
+    with pytest.raises(OutputError, match="--overwrite"):
+        Batch(["data"], tiny_model, Settings(), "data")
+    assert (data / name).read_text() == "mine"
+    run(tiny_model, "data", out="data", overwrite=True)
+    assert (data / name).read_text() != "mine"
+
+
+def test_results_beside_the_images_are_not_classified_again(data, tiny_model):
+    first = run(tiny_model, out="data")
+    second = run(tiny_model, out="data")
+    assert [entry.file for entry in first.entries] == [entry.file for entry in second.entries]
+
+
+def test_an_edited_record_cannot_reach_outside(data, tiny_model):
+    run(tiny_model)
+    content = record()
+    content["files"][0]["stem"] = "../data/a"
+    (data.parent / "out" / "run.json").write_text(json.dumps(content))
+    with pytest.raises(OutputError, match="damaged"):
+        Batch(["data"], tiny_model, Settings(), "out")
+
+
+def test_stopping_keeps_what_is_done_and_resumes(data, tiny_model):
+    stop = threading.Event()
+    batch = Batch(["data"], tiny_model, Settings(batch=1), "out")
+    for step in batch.steps(stop):
+        if step.finished:
+            stop.set()
+    assert record()["finished"] is None
+    assert list(summary()) == ["data/a.png"]
+    assert "data/a.png" not in [entry.file for entry in Batch(["data"], tiny_model, Settings(), "out").todo]
+    run(tiny_model)
+    assert len(summary()) == 7
+
+
+def test_closing_in_the_middle_of_a_file_loses_nothing(data, tiny_model):
+    run(tiny_model)
+    os.utime(data / "a.png", (1, 1))
+    steps = Batch(["data"], tiny_model, Settings(batch=1), "out").steps()
+    next(steps)
+    steps.close()
+    assert {entry["file"]: entry["status"] for entry in record()["files"]}["data/a.png"] == "pending"
+    run(tiny_model)
+    assert len(summary()) == 7
+    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a") | {"summary.csv", "run.json"}
+
+
+def test_a_killed_run_is_resumed_without_losing_or_repeating(data, tiny_model, three_bands, tmp_path):
+    for index in range(40):
+        iio.imwrite(data / f"n{index:02}.png", three_bands)
+    code = (
+        "import sys, time; from napari_semclass.classify import Batch, Settings; from napari_semclass.model import "
+        "load_model; import napari_semclass.classify.batch as b; b._SAVE_EVERY_S = 0\n"
+        "for step in Batch(['data'], load_model(sys.argv[1]), Settings(), 'out').steps(): time.sleep(0.02)"
+    )
+    path = tmp_path / "m.safetensors"
+    model = save_model(tiny_model.network, tiny_model.card, path, half=False)
+    process = subprocess.Popen([sys.executable, "-c", code, str(path)])
+    deadline = time.monotonic() + 60
+    while len([name for name in outputs() if name.endswith(".geojson")]) < 5 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.kill()
+    process.wait()
+    done = [file for file, row in summary().items() if not row["error"]]
+    batch = run(model)
+    assert 0 < len(batch.todo) < 45
+    assert not set(done) & {entry.file for entry in batch.todo}
+    assert len(summary()) == 47
+    leftovers = [name for name in outputs() if name.endswith(".part")]
+    assert len(leftovers) <= 1
+
+
+def test_one_strange_failure_does_not_stop_the_rest(data, tiny_model, monkeypatch):
+    import napari_semclass.classify.results as results_module
+
+    def odd(prediction, micrograph, path, **options):
+        if micrograph.shape == (96, 60):
+            raise ZeroDivisionError("odd")
+        if micrograph.plane == 0:
+            raise MemoryError
+
+    monkeypatch.setattr(results_module, "write_overlay", odd)
+    run(tiny_model)
+    rows = summary()
+    assert "report it" in rows["data/sub/a.png"]["error"]
+    assert "not enough memory" in rows["data/s.tif#0"]["error"]
+    assert rows["data/z.zarr"]["error"] == ""
+
+
+def test_a_full_disk_ends_the_batch_in_one_sentence(data, tiny_model, monkeypatch):
+    import napari_semclass.classify.results as results_module
+
+    def full(*args, **options):
+        raise OutputError("out: cannot be written (No space left on device).")
+
+    monkeypatch.setattr(results_module, "write_overlay", full)
+    with pytest.raises(OutputError, match="No space left"):
+        run(tiny_model)
+
+
+def test_an_output_folder_that_cannot_be_made_is_named(data, tiny_model):
+    (data.parent / "out").write_text("a file")
+    with pytest.raises(OutputError, match="out"):
+        run(tiny_model)
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="file names may be longer there")
+def test_a_name_too_long_for_its_outputs_is_that_files_failure(data, tiny_model, three_bands):
+    iio.imwrite(data / f"{'n' * 250}.png", three_bands)
+    run(tiny_model)
+    run(tiny_model)
+    assert "too long" in summary()[f"data/{'n' * 250}.png"]["error"]
+    assert summary()["data/z.zarr"]["error"] == ""
+
+
+def test_what_cannot_be_done_is_said_before_anything_is_written(tiny_model, tmp_path):
+    with pytest.raises(SettingsError, match="no images found"):
+        Batch([tmp_path], tiny_model, Settings(), tmp_path / "out")
+    (tmp_path / "a.tif").touch()
+    for settings in (Settings(stride=99), Settings(device="warp")):
+        with pytest.raises(SemclassError, match=r"stride|warp"):
+            Batch([tmp_path], tiny_model, settings, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

@@ -1,0 +1,50 @@
+"""A real viewer window with the dock in it, and a tiny model to choose."""
+
+import shutil
+
+import pytest
+
+from napari_semclass.model import save_model
+from napari_semclass.viewer.dock import SemClassifier
+from napari_semclass.viewer.state import Phase
+
+
+@pytest.fixture
+def models(tiny_model, tmp_path, monkeypatch):
+    """A folder of the user's own models, holding `tiny`."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    save_model(tiny_model.network, tiny_model.card, folder / "tiny.safetensors", half=False)
+    monkeypatch.setenv("SEMCLASS_MODELS", str(folder))
+    yield folder
+    shutil.rmtree(folder)
+
+
+@pytest.fixture
+def viewer(make_napari_viewer):
+    """A viewer in a window that is shown."""
+    return make_napari_viewer(show=True)
+
+
+@pytest.fixture
+def dock(viewer, models, qtbot):
+    """The dock, opened as napari opens it, with the tiny model chosen."""
+    _, widget = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM classifier")
+    assert isinstance(widget, SemClassifier)
+    qtbot.waitUntil(lambda: widget.inputs.model() is not None, timeout=60_000)
+    widget.inputs.models.setCurrentIndex(widget.inputs.models.findData("tiny"))
+    widget.inputs.models.activated.emit(widget.inputs.models.currentIndex())
+    yield widget
+    for job in widget._jobs.values():
+        job.stop()
+        assert job.wait(30)
+
+
+@pytest.fixture
+def idle(dock, qtbot):
+    """Wait until the dock has done what it was asked for."""
+
+    def wait():
+        qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE, timeout=60_000)
+
+    return wait

@@ -1,0 +1,280 @@
+"""The dock as a user meets it: a real window, real clicks, and what is then on the screen."""
+
+import csv
+import threading
+import time
+
+import numpy as np
+import pytest
+from napari.layers import Labels
+from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
+
+from napari_semclass.classify.forward import Forward
+from napari_semclass.model import save_model
+from napari_semclass.viewer.layers import predictions_of, results
+from napari_semclass.viewer.state import Phase
+
+
+def click(qtbot, button):
+    qtbot.mouseClick(button, Qt.MouseButton.LeftButton)
+
+
+def category_at(labels, y, x):
+    return labels.features.set_index("index").loc[int(np.asarray(labels.data)[..., y, x].max()), "category"]
+
+
+@pytest.fixture
+def slow(monkeypatch):
+    """Every batch takes a while, so that a run can be watched and stopped."""
+    real = Forward.__call__
+
+    def wait_and_run(self, tiles):
+        time.sleep(0.15)
+        return real(self, tiles)
+
+    monkeypatch.setattr(Forward, "__call__", wait_and_run)
+
+
+def test_with_nothing_open_it_says_what_to_do(dock):
+    assert not dock.run.classify.isEnabled()
+    assert "Open a micrograph" in dock.run.estimate.text()
+    assert "Open a micrograph" in dock.run.classify.toolTip()
+
+
+def test_one_click_shows_what_is_where(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="bands")
+    qtbot.waitUntil(lambda: "15 tiles" in dock.run.estimate.text())
+    click(qtbot, dock.run.classify)
+    idle()
+    (labels,) = results(viewer)
+    assert [category_at(labels, 48, x) for x in (5, 80, 150)] == ["dark", "grey", "bright"]
+    assert dock.state.message.startswith("Done: 15 tiles")
+    rows = [dock.results.legend.topLevelItem(i) for i in range(3)]
+    assert {r.text(0): (r.text(1), r.text(2)) for r in rows} == {
+        "dark": ("6", "40.0 %"),
+        "bright": ("6", "40.0 %"),
+        "grey": ("3", "20.0 %"),
+    }
+    assert "bands" in dock.results.title.text()
+
+
+def test_the_status_bar_names_the_category(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="bands")
+    click(qtbot, dock.run.classify)
+    idle()
+    (labels,) = results(viewer)
+    status = labels.get_status((48.0, 150.0), world=True)
+    assert "bright" in " ".join(str(part) for part in status.values())
+
+
+@pytest.mark.parametrize("turn", [0, 30])
+def test_the_overlay_lies_exactly_over_the_image(dock, viewer, idle, qtbot, three_bands, turn):
+    image = viewer.add_image(three_bands, name="m", scale=(2, 3), translate=(100, -50), rotate=turn, shear=[0.1])
+    image.affine = np.array([[1.1, 0.2, 5], [0, 0.9, -3], [0, 0, 1]])
+    click(qtbot, dock.run.classify)
+    idle()
+    (labels,) = results(viewer)
+    for point in ((0, 0), (95, 159), (40.5, 63.5)):
+        np.testing.assert_allclose(labels.data_to_world(point), image.data_to_world(point))
+    assert labels.data.shape == image.data.shape
+    np.testing.assert_array_equal(labels.get_value(image.data_to_world((48, 63)), world=True), 1)
+    np.testing.assert_array_equal(labels.get_value(image.data_to_world((48, 64)), world=True), 2)
+
+
+def test_whole_picture_gives_one_answer(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="bands")
+    click(qtbot, dock.settings.whole)
+    assert not dock.settings.tile.isEnabled()
+    assert "no tiles" in dock.settings.tile.toolTip()
+    click(qtbot, dock.run.classify)
+    idle()
+    assert "% sure" in dock.results.title.text()
+    assert len(predictions_of(results(viewer)[0])[0].grid) == 1
+
+
+def test_stacks_colour_and_pyramids(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(np.stack([three_bands, 255 - three_bands]), name="stack")
+    viewer.add_image(three_bands[..., None].repeat(3, -1), name="colour", rgb=True)
+    viewer.add_image([three_bands, three_bands[::2, ::2]], name="pyramid", multiscale=True)
+    box = dock.inputs.micrographs
+    box.setCurrentIndex(box.findText("all 3 images"))
+    click(qtbot, dock.run.classify)
+    idle()
+    by_name = {layer.name: layer for layer in results(viewer)}
+    assert set(by_name) == {"stack · tiny", "colour · tiny", "pyramid · tiny"}
+    assert by_name["stack · tiny"].data[:, 48, 5].tolist() == [1, 3]
+    for name in ("colour · tiny", "pyramid · tiny"):
+        assert np.asarray(by_name[name].data)[48, [5, 80, 150]].tolist() == [1, 2, 3]
+    assert dock.results.overview.topLevelItemCount() == 4
+
+
+def test_stop_keeps_what_is_classified(dock, viewer, idle, qtbot, three_bands, slow):
+    viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
+    click(qtbot, dock.run.classify)
+    qtbot.waitUntil(lambda: dock.state.done >= 16 and bool(results(viewer)), timeout=60_000)
+    click(qtbot, dock.run.stop)
+    assert dock.state.phase is Phase.STOPPING
+    idle()
+    assert "Stopped after" in dock.state.message
+    (labels,) = results(viewer)
+    assert 0 < (labels.data > 0).mean() < 1
+    assert dock.run.classify.isEnabled()
+
+
+def test_the_overlay_grows_while_it_runs(dock, viewer, idle, qtbot, three_bands, slow):
+    viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
+    click(qtbot, dock.run.classify)
+    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    early = float((results(viewer)[0].data > 0).mean())
+    assert dock.run.progress.isVisible()
+    assert "left" in dock.run.rate.text()
+    idle()
+    assert early < float((results(viewer)[0].data > 0).mean()) == 1
+
+
+def test_a_blank_image_is_said_and_the_others_are_done(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="good")
+    viewer.add_image(np.zeros((50, 50)), name="blank")
+    dock.inputs.micrographs.setCurrentIndex(dock.inputs.micrographs.findText("all 2 images"))
+    click(qtbot, dock.run.classify)
+    idle()
+    assert [layer.name for layer in results(viewer)] == ["good · tiny"]
+    assert "blank: every sampled pixel is 0" in dock.message.text()
+    assert dock.state.problem
+
+
+@pytest.mark.parametrize("error", [RuntimeError("CUDA error: device lost"), MemoryError("no room"), KeyError("odd")])
+def test_whatever_fails_in_the_background_ends_in_a_sentence(
+    dock, viewer, idle, qtbot, three_bands, monkeypatch, error
+):
+    def fail(self, tiles):
+        raise error
+
+    monkeypatch.setattr(Forward, "_probabilities", fail)
+    monkeypatch.setattr(Forward, "batch", 1, raising=False)
+    viewer.add_image(three_bands, name="bands")
+    click(qtbot, dock.run.classify)
+    idle()
+    assert dock.state.problem
+    assert dock.message.isVisible()
+    assert "Traceback" not in dock.message.text()
+    assert dock.run.classify.isEnabled()
+
+
+def test_the_legend_hides_and_recolours(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="bands")
+    click(qtbot, dock.run.classify)
+    idle()
+    (labels,) = results(viewer)
+    legend = dock.results.legend
+    row = legend.findItems("bright", Qt.MatchFlag.MatchExactly)[0]
+    row.setCheckState(0, Qt.CheckState.Unchecked)
+    assert labels.colormap.color_dict[3][3] == 0
+    legend.color_changed.emit("dark", "#102030")
+    np.testing.assert_allclose(labels.colormap.color_dict[1][:3], np.array([16, 32, 48]) / 255, atol=1e-3)
+    assert labels.colormap.color_dict[3][3] == 0
+    legend.findItems("bright", Qt.MatchFlag.MatchExactly)[0].setCheckState(0, Qt.CheckState.Checked)
+    assert labels.colormap.color_dict[3][3] == 1
+
+
+def test_activating_a_category_goes_to_its_surest_tile(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="bands", scale=(2, 2))
+    click(qtbot, dock.run.classify)
+    idle()
+    prediction = predictions_of(results(viewer)[0])[0]
+    dock.results.legend.category_activated.emit("bright")
+    confidence = np.where(prediction.tile_categories() == 2, prediction.tile_confidence(), -1)
+    y0, x0, y1, x1 = prediction.grid.box(int(confidence.argmax()))
+    np.testing.assert_allclose(viewer.scene.camera.center[-2:], (y0 + y1, x0 + x1))
+
+
+def test_results_are_saved_as_files(dock, viewer, idle, qtbot, three_bands, tmp_path):
+    viewer.add_image(three_bands, name="a/b: bands")
+    click(qtbot, dock.run.classify)
+    idle()
+    dock.export(str(tmp_path / "out"))
+    qtbot.waitUntil(lambda: "Saved 1 result" in dock.state.message, timeout=60_000)
+    written = {path.name for path in (tmp_path / "out").iterdir()}
+    assert {name.split(".", 1)[1] for name in written} == {"overlay.png", "tiles.csv", "geojson", "json"}
+    with next((tmp_path / "out").glob("*.tiles.csv")).open() as file:
+        assert [row["category"] for row in csv.DictReader(file)][:5] == ["dark", "dark", "grey", "bright", "bright"]
+
+
+def test_the_command_for_it_can_be_copied(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="bands")
+    dock.settings.stride.setValue(16)
+    click(qtbot, dock.run.classify)
+    idle()
+    click(qtbot, dock.results.copy)
+    assert QGuiApplication.clipboard().text().startswith("semclass classify")
+    assert "--model tiny --tile 32 --stride 16" in QGuiApplication.clipboard().text()
+
+
+def test_tile_and_stride_stay_possible(dock):
+    dock.settings.tile.setValue(100)
+    assert dock.settings.stride.value() == 100
+    dock.settings.stride.setValue(60)
+    dock.settings.tile.setValue(40)
+    assert dock.settings.stride.value() <= 40
+
+
+def test_a_model_file_can_be_added_and_a_bad_one_is_explained(dock, tiny_model, tmp_path):
+    save_model(tiny_model.network, tiny_model.card, tmp_path / "mine.safetensors")
+    dock.inputs.file_chosen.emit(str(tmp_path / "mine.safetensors"))
+    assert dock.inputs.model() == str(tmp_path / "mine.safetensors")
+    (tmp_path / "export.pkl").write_bytes(b"\x80\x04K\x01.")
+    dock.inputs.file_chosen.emit(str(tmp_path / "export.pkl"))
+    assert "is a pickle" in dock.message.text()
+    assert dock.inputs.model() == str(tmp_path / "mine.safetensors")
+
+
+def test_running_again_brings_the_same_overlay_up_to_date(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="bands")
+    for stride in (32, 16):
+        dock.settings.stride.setValue(stride)
+        click(qtbot, dock.run.classify)
+        idle()
+    assert len([layer for layer in viewer.layers if isinstance(layer, Labels)]) == 1
+
+
+def test_a_confidence_image_can_be_added(dock, viewer, idle, qtbot, three_bands):
+    dock.settings.confidence.value = True
+    viewer.add_image(three_bands, name="bands")
+    for _ in range(2):
+        click(qtbot, dock.run.classify)
+        idle()
+    (score,) = [layer for layer in viewer.layers if layer.name.endswith("confidence")]
+    assert 0 < score.data.min() <= score.data.max() <= 1
+    assert dock.inputs.micrographs.count() == 1  # our own image is no micrograph to classify
+
+
+def test_removing_layers_while_it_runs_does_no_harm(dock, viewer, idle, qtbot, three_bands, slow):
+    viewer.add_image(np.tile(three_bands, (6, 1)), name="long")
+    click(qtbot, dock.run.classify)
+    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    viewer.layers.clear()
+    idle()
+    assert dock.state.message.startswith("Done")
+
+
+def test_closing_the_dock_ends_its_work_and_lets_go_of_the_viewer(dock, viewer, qtbot, three_bands, slow):
+    viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
+    click(qtbot, dock.run.classify)
+    qtbot.waitUntil(lambda: dock.state.done > 0, timeout=60_000)
+    viewer.window.remove_dock_widget(dock)
+    dock.close()
+    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("semclass")], timeout=30_000)
+    viewer.add_image(three_bands, name="later")
+    viewer.layers.clear()
+
+
+def test_it_fits_a_narrow_dock_in_both_themes(dock, viewer, idle, qtbot, three_bands):
+    viewer.add_image(three_bands, name="a micrograph with a rather long name of its own, as microscopes like them.tif")
+    click(qtbot, dock.run.classify)
+    idle()
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        assert dock.minimumSizeHint().width() <= 330
+        assert dock.inputs.sizeHint().width() <= 330
+        assert dock.settings.minimumSizeHint().width() <= 320
