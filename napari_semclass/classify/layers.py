@@ -54,7 +54,8 @@ def labels_keywords(
     return {
         "colormap": colormap(first, colors),
         "features": features(first),
-        "opacity": 0.45,
+        # One colour over a whole picture says little; it must not hide what it names.
+        "opacity": 0.45 if len(first.grid) > 1 else 0.2,
         "metadata": {METADATA_KEY: {PREDICTIONS_KEY: list(predictions)}},
     }
 

@@ -60,7 +60,7 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
     canvas.paste(Image.fromarray(np.rint(picture).astype(np.uint8)), (0, 0))
     caption.draw(ImageDraw.Draw(canvas), height, width, scale, picture_width)
     with replacing(Path(path)) as temporary:
-        canvas.save(temporary, "PNG")
+        canvas.save(temporary, "PNG", compress_level=2)  # of noise, higher levels take four times as long for nothing
 
 
 def _is_whole(prediction: Prediction) -> bool:

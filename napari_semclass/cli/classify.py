@@ -41,7 +41,7 @@ def run_batch(batch: Batch) -> Prediction | None:
 def report(batch: Batch) -> int:
     """Say what came out, on stdout; return the exit status."""
     failed = [entry for entry in batch.entries if entry.status == "failed"]
-    print("\n".join([_work(batch), *_counts(batch.entries), *_failures(failed), *_places(batch), *_caution(batch)]))
+    print("\n".join([_work(batch), *_counts(batch), *_failures(failed), *_places(batch), *_caution(batch)]))
     return 1 if failed else 0
 
 
@@ -70,20 +70,27 @@ def _work(batch: Batch) -> str:
     )
 
 
-def _counts(entries: list[Entry]) -> list[str]:
-    """Micrographs of each category, most frequent first."""
-    rows = [row for entry in entries for row in entry.rows if not row.error]
-    counts = Counter(row.category for row in rows).most_common()
-    width = max((len(name) for name, _ in counts), default=0)
-    return [f"  {name:{width}}  {_number(count, 'micrograph')}" for name, count in counts]
+def _counts(batch: Batch) -> list[str]:
+    """How many micrographs are of each category, and of tiles also its share of their area, most frequent first."""
+    rows = [row for entry in batch.entries for row in entry.rows if not row.error]
+    counts = Counter(row.category for row in rows)
+    areas = {
+        name: sum(row.fractions[index] for row in rows) / len(rows) if rows else 0.0
+        for index, name in enumerate(batch.record.categories)
+    }
+    whole = batch.settings.mode == "whole"
+    names = sorted((n for n in areas if counts[n] or (areas[n] and not whole)), key=lambda n: (-counts[n], -areas[n]))
+    width = max((len(name) for name in names), default=0)
+    lines = [f"  {name:{width}}  {_number(counts[name], 'micrograph'):>15}" for name in names]
+    if whole:
+        return lines
+    return [f"{line}  {100 * areas[name]:5.1f} % of the area" for line, name in zip(lines, names, strict=True)]
 
 
 def _failures(failed: list[Entry]) -> list[str]:
     if not failed:
         return []
-    reasons = [
-        f"  {row.file}: {row.error}" for e in failed for row in e.rows if row.error
-    ]
+    reasons = [f"  {row.file}: {row.error}" for e in failed for row in e.rows if row.error]
     return [f"{_number(len(failed), 'file')} failed:", *reasons]
 
 

@@ -13,6 +13,9 @@ from rich.text import Text
 from napari_semclass.classify import BatchStep
 from napari_semclass.classify.record import Entry
 
+# Characters of a file's name beside the bar, so that all fits a terminal of 80 columns.
+_NAME = 24
+
 
 class Follower(Protocol):
     """Is told of every step of a batch."""
@@ -60,15 +63,15 @@ class _Bar:
         self._started = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
-            BarColumn(bar_width=24),
+            BarColumn(bar_width=14),
             MofNCompleteColumn(),
-            TextColumn("files · {task.fields[rate]} ·", markup=False),
+            TextColumn("· {task.fields[rate]} ·", markup=False),
             TimeRemainingColumn(),
             TextColumn("left", markup=False),
             console=Console(stderr=True),
             transient=True,
         )
-        self._task = self._progress.add_task("", total=files, rate="")
+        self._task = self._progress.add_task("", total=files, rate="starting")
 
     def __enter__(self) -> "_Bar":
         self._progress.start()
@@ -91,7 +94,7 @@ class _Bar:
         self._progress.update(
             self._task,
             completed=step.index + part,
-            description=name if len(name) <= 40 else f"…{name[-39:]}",
+            description=name if len(name) <= _NAME else f"…{name[1 - _NAME :]}",
             rate=f"{rate:,.0f} tiles/s",
         )
         if step.entry.status == "failed":

@@ -4,10 +4,10 @@ import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
-from napari.layers import Labels
 
 from napari_semclass.classify.layers import label_pixels
 from napari_semclass.classify.prediction import Prediction
@@ -90,8 +90,10 @@ def models_job(stop: threading.Event) -> Generator[Any, None, None]:
 
     cards: Mapping[str, Card] = available_models()
     yield cards
-    # napari's first Labels layer loads pandas and more, half a second that would otherwise hold the GUI thread.
-    Labels(np.zeros((2, 2), dtype=np.uint8), features={"index": [0]})
+    # What napari's first Labels layer loads, half a second that would otherwise hold the GUI thread. Only modules:
+    # making a layer here would race with the GUI thread for pint's registry of units.
+    for module in ("pandas", "skimage.color"):
+        import_module(module)
     if "starter" in cards and not stop.is_set():
         yield _speed("starter")
 

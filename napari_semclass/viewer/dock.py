@@ -7,7 +7,7 @@ from typing import Any
 
 import napari
 from napari.layers import Labels
-from qtpy.QtCore import Qt, QTimer
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QGuiApplication, QKeySequence
 from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
@@ -42,6 +42,8 @@ class SemClassifier(QWidget):
         Given by napari when it opens the widget.
     """
 
+    _gone = True  # until there is something to let go of
+
     def __init__(self, napari_viewer: "napari.viewer.Viewer", parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._viewer = napari_viewer
@@ -62,6 +64,7 @@ class SemClassifier(QWidget):
         self._wire()
         self._start("models", models_job, self._models_news)
         self._choice_changed()
+        self._gone = False
 
     def _lay_out(self) -> None:
         inside = QWidget()
@@ -144,6 +147,12 @@ class SemClassifier(QWidget):
         """Stop all work and let go of the viewer."""
         self._let_go()
         super().closeEvent(event)
+
+    def event(self, event: Any) -> bool:
+        """As any widget; napari closes a dock by taking its content out, which is the end of this one, too."""
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+            self._let_go()
+        return bool(super().event(event))
 
     # -- news from jobs -------------------------------------------------------------------------------------------
 
@@ -287,6 +296,10 @@ class SemClassifier(QWidget):
         job.start()
 
     def _let_go(self) -> None:
+        if self._gone:
+            return
+        self._gone = True
+        self._pause.stop()
         for job in self._jobs.values():
             job.stop()
             job.blockSignals(True)

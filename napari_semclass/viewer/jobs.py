@@ -1,14 +1,21 @@
 """Background work: one generator at a time in a thread, followed by signals and stopped by an event."""
 
+import atexit
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any
+from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
 
 from napari_semclass.errors import SemclassError, brief
 from napari_semclass.viewer.mesa import keep_triton_out
+
+# Seconds to wait at exit for a batch to end: a thread inside torch while Python shuts down would abort the process.
+_LAST_BATCH_S = 30.0
+
+_STOP_OF: "WeakKeyDictionary[threading.Thread, threading.Event]" = WeakKeyDictionary()
 
 Work = Callable[[threading.Event], Generator[Any, None, None]]
 
@@ -32,6 +39,7 @@ class Job(QObject):
 
     def start(self) -> None:
         """Start; once only."""
+        _STOP_OF[self._thread] = self._stop
         self._thread.start()
 
     def stop(self) -> None:
@@ -48,16 +56,24 @@ class Job(QObject):
         try:
             with closing(self._work(self._stop)) as steps:
                 for step in steps:
-                    self._emit(self.progressed, step)
+                    self._emit("progressed", step)
         except SemclassError as error:
-            self._emit(self.failed, str(error))
+            self._emit("failed", str(error))
         except Exception as error:  # a thread that ends silently would leave the dock waiting for ever
-            self._emit(self.failed, f"Something went wrong ({type(error).__name__}: {brief(error)}).")
+            self._emit("failed", f"Something went wrong ({type(error).__name__}: {brief(error)}).")
         else:
-            self._emit(self.finished)
+            self._emit("finished")
 
-    def _emit(self, signal: Any, *arguments: Any) -> None:
+    def _emit(self, signal: str, *arguments: Any) -> None:
         try:
-            signal.emit(*arguments)
+            getattr(self, signal).emit(*arguments)
         except RuntimeError:  # Qt has deleted this object with its window: nobody is left to tell
             self._stop.set()
+
+
+@atexit.register
+def _end_all() -> None:
+    for thread, stop in list(_STOP_OF.items()):
+        stop.set()
+        if thread.is_alive():
+            thread.join(_LAST_BATCH_S)

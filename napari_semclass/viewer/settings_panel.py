@@ -37,11 +37,12 @@ class SettingsPanel(QWidget):
         modes.addWidget(self.whole)
         modes.addStretch(1)
         sizes = QHBoxLayout()
-        for text, box in (("t&ile, px", self.tile), ("st&ride, px", self.stride)):
+        for text, box in (("t&ile", self.tile), ("st&ride", self.stride)):
             label = QLabel(text)
             label.setBuddy(box)
             sizes.addWidget(label)
             sizes.addWidget(box, 1)
+        sizes.addWidget(QLabel("px"))
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(modes)
@@ -86,12 +87,11 @@ class SettingsPanel(QWidget):
             label="compute on", choices=("auto", "cpu", "cuda", "mps"), tooltip="auto takes a GPU where there is one"
         )
         self.dihedral = MagicCheckBox(
-            label="average over",
-            text="flips and turns",
+            text="average over flips and turns",
             tooltip="Eight views of every tile: a little better, eight times slower",
         )
         self.confidence = MagicCheckBox(
-            label="add", text="confidence image", tooltip="How sure the model is, as a layer of its own"
+            text="add a confidence image", tooltip="How sure the model is, as a layer of its own"
         )
         form = Container(widgets=[self.device, self.dihedral, self.confidence], labels=True)
         form.native.layout().setContentsMargins(0, 0, 0, 0)
@@ -128,5 +128,5 @@ def _pixels(about: str) -> QSpinBox:
     box.setValue(_LARGEST)
     box.setWhatsThis(about)
     box.setKeyboardTracking(False)
-    box.setMinimumWidth(78)
+    box.setStyleSheet("min-width: 46px;")  # napari's own 70 px would not leave room for a scroll bar beside them
     return box

@@ -1,0 +1,91 @@
+"""The linear head: logistic regression on features of a frozen backbone, and the temperature that calibrates it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from scipy.optimize import minimize_scalar
+from scipy.special import log_softmax
+from sklearn.linear_model import LogisticRegression
+
+from napari_semclass.errors import SettingsError
+
+
+@dataclass(frozen=True)
+class LinearHead:
+    """Scores = features @ weight.T + bias; `weight` (categories, features), `bias` (categories,)."""
+
+    weight: NDArray[np.float64]
+    bias: NDArray[np.float64]
+
+    def logits(self, features: NDArray[np.float32]) -> NDArray[np.float64]:
+        """Unscaled scores (samples, categories) of features (samples, features)."""
+        return np.asarray(features @ self.weight.T + self.bias)
+
+
+def fit_linear_head(
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    weights: NDArray[np.float64],
+    categories: int,
+    regularisation: float,
+) -> LinearHead:
+    """Fit a multinomial logistic regression on standardised features; the standardisation is folded into the head.
+
+    Parameters
+    ----------
+    features : array (samples, features)
+    labels : array (samples,)
+        Category of each sample, 0 to `categories` - 1. A category without samples never wins.
+    weights : array (samples,)
+        How much each sample counts; scaled here to a mean of 1.
+    categories : int
+    regularisation : float
+        scikit-learn's C; smaller is smoother.
+
+    Raises
+    ------
+    SettingsError
+        With fewer than two categories among the labels there is nothing to tell apart.
+    """
+    present = np.unique(labels)
+    if len(present) < 2:
+        raise SettingsError("learning needs examples of at least two categories.")
+    mean = features.mean(axis=0)
+    spread = features.std(axis=0) + 1e-6
+    fitted = LogisticRegression(C=regularisation, max_iter=2000, tol=1e-5)
+    fitted.fit((features - mean) / spread, labels, sample_weight=weights / weights.mean())
+    coefficients, intercepts = fitted.coef_, fitted.intercept_
+    if len(present) == 2:  # scikit-learn gives one row for two categories: the score of the second over the first
+        coefficients = np.concatenate([-coefficients, coefficients]) / 2
+        intercepts = np.concatenate([-intercepts, intercepts]) / 2
+    weight = np.zeros((categories, features.shape[1]))
+    bias = np.full(categories, -1e4)
+    weight[present] = coefficients / spread
+    bias[present] = intercepts - weight[present] @ mean
+    return LinearHead(weight, bias)
+
+
+def group_weights(labels: NDArray[np.int64], groups: NDArray[np.int64], balance: float) -> NDArray[np.float64]:
+    """Weight of each sample (samples,): every group counts once, then categories are evened out.
+
+    `balance` 0 leaves a category the weight of its number of groups, 1 gives all categories the same.
+    """
+    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
+    weights = 1.0 / sizes[group]
+    totals = np.bincount(labels, weights=weights)
+    return np.asarray(weights * totals[labels] ** -balance)
+
+
+def fit_temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    """Temperature (0.05 to 20) that makes `logits / temperature` of held-out samples most likely.
+
+    Source: Guo et al., On Calibration of Modern Neural Networks, ICML 2017.
+    """
+
+    def loss(log_temperature: float) -> float:
+        scores = log_softmax(logits / np.exp(log_temperature), axis=1)
+        return -float(scores[np.arange(len(labels)), labels].mean())
+
+    found = minimize_scalar(loss, bounds=(np.log(0.05), np.log(20.0)), method="bounded")
+    return float(np.exp(found.x))

@@ -1,0 +1,67 @@
+#!/usr/bin/env bash
+# Sets everything up and runs all checks: style, types, tests, and the tests once more on the built wheel.
+# SEMCLASS_VENV names the virtual environment to make or use (default: .venv-test).
+# SEMCLASS_TEST_DATA names a folder of real SEM images; tests that need it are skipped without it.
+
+source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
+
+venv=${SEMCLASS_VENV:-.venv-test}
+export SEMCLASS_TEST_DATA=${SEMCLASS_TEST_DATA:-$PWD/../shared/data}
+
+need_packages "${window_packages[@]}" xvfb xauth
+need_python
+need_venv "$venv"
+python=$(cd "$venv/bin" && pwd)/python
+checkout=$PWD
+scratch=$(mktemp -d)
+trap 'rm -rf "$scratch"' EXIT
+
+headless() { env -u DISPLAY -u WAYLAND_DISPLAY "$@"; }
+
+# In a real window, on a screen of its own so that nothing pops up on the user's.
+in_window() {
+    if command -v xvfb-run >/dev/null; then
+        headless xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" "$@"
+    else
+        "$@"
+    fi
+}
+
+say "== Installing; the first time this downloads several GB, most of it PyTorch"
+"$python" -m pip install --quiet --editable '.[all,test,dev]'
+
+say "== Style and types"
+"$python" -m ruff check
+"$python" -m ruff format --check
+"$python" -m mypy
+
+say "== Core tests, without a display"
+headless "$python" -m pytest tests/core
+say "== Viewer tests, in a window"
+in_window "$python" -m pytest tests/viewer
+
+say "== Tests of the built wheel, outside the checkout"
+"$python" -m build --outdir "$scratch/dist" >"$scratch/build.log" || { cat "$scratch/build.log" >&2; exit 1; }
+trap 'cd "$checkout"; "$python" -m pip install --quiet --no-deps --editable .; rm -rf "$scratch"' EXIT
+"$python" -m pip install --quiet --no-deps --force-reinstall "$scratch"/dist/*.whl
+cp -r tests pyproject.toml "$scratch"
+cd "$scratch"
+"$python" - "$checkout" <<'CHECK'
+import sys
+from pathlib import Path
+
+import napari_semclass
+import semclass_training
+
+for module in (napari_semclass, semclass_training):
+    home = Path(module.__file__).parent
+    assert not home.is_relative_to(Path(sys.argv[1]) / "napari_semclass"), f"{home} is in the checkout"
+    assert not home.is_relative_to(Path(sys.argv[1]) / "training"), f"{home} is in the checkout"
+for name in ("napari.yaml", "py.typed", "downloads/registry.toml", "model/starter/starter.safetensors"):
+    assert (Path(napari_semclass.__file__).parent / name).is_file(), f"the wheel lacks {name}"
+CHECK
+headless "$python" -m pytest tests/core
+in_window "$python" -m pytest tests/viewer/test_manifest.py tests/viewer/test_dock.py
+headless "$(dirname "$python")/semclass" demo --out demo >/dev/null
+test -s demo/synthetic_mosaic.overlay.png
+say "== All well"
