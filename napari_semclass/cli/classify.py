@@ -81,10 +81,11 @@ def _counts(batch: Batch) -> list[str]:
     whole = batch.settings.mode == "whole"
     names = sorted((n for n in areas if counts[n] or (areas[n] and not whole)), key=lambda n: (-counts[n], -areas[n]))
     width = max((len(name) for name in names), default=0)
-    lines = [f"  {name:{width}}  {_number(counts[name], 'micrograph'):>15}" for name in names]
-    if whole:
-        return lines
-    return [f"{line}  {100 * areas[name]:5.1f} % of the area" for line, name in zip(lines, names, strict=True)]
+    counted = {
+        name: "" if len(rows) == 1 and not whole else f"{_number(counts[name], 'micrograph'):>15}" for name in names
+    }
+    area = {name: "" if whole else f"  {100 * areas[name]:5.1f} % of the area" for name in names}
+    return [f"  {name:{width}}  {counted[name]}{area[name]}" for name in names]
 
 
 def _failures(failed: list[Entry]) -> list[str]:

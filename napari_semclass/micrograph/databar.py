@@ -99,7 +99,7 @@ def _normalised(pixels: NDArray[Any]) -> _Floats | None:
     """Return fewer columns scaled to about 0..1, or None for a picture of one grey level."""
     width = pixels.shape[1]
     margin = round(width * _MARGIN)
-    grey = pixels[:, margin : width - margin : max(1, width // _MOST_COLUMNS)].astype(np.float32)
+    grey = pixels[:, margin : width - margin : max(1, width // _MOST_COLUMNS)].astype(np.float64)
     finite = np.isfinite(grey)
     low, middle, high = np.percentile(grey[finite], (0.1, 50, 99.9)) if finite.any() else (0, 0, 0)
     if high <= low:

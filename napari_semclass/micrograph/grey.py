@@ -1,7 +1,7 @@
 """Grey normalisation: one robust range per micrograph, from a sample, so that its tiles stay comparable."""
 
 from dataclasses import dataclass
-from math import prod
+from math import isfinite, prod
 from typing import Any
 
 import numpy as np
@@ -25,8 +25,11 @@ class GreyRange:
 
     def normalise(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
         """Grey levels as float32 in [0, 1], same shape; NaN and -inf become 0, +inf becomes 1."""
-        scaled = (pixels.astype(np.float32) - np.float32(self.low)) * np.float32(1 / (self.high - self.low))
-        np.clip(scaled, 0, 1, out=scaled)
+        # float32 holds 24 bits: wider types are shifted to zero before they are narrowed.
+        wide = pixels.dtype.itemsize > 4 or (pixels.dtype.itemsize == 4 and pixels.dtype.kind in "ui")
+        shifted = pixels.astype(np.float64 if wide else np.float32) - self.low
+        shifted /= self.high - self.low
+        scaled = np.clip(shifted, 0, 1, out=shifted).astype(np.float32, copy=False)
         return np.nan_to_num(scaled, copy=False, nan=0) if pixels.dtype.kind == "f" else scaled
 
 
@@ -61,9 +64,8 @@ def grey_range(micrograph: Micrograph, low_percentile: float, high_percentile: f
 
 
 def _apart(low: float, high: float) -> bool:
-    """Whether the range can be divided by in the float32 arithmetic that follows."""
-    with np.errstate(over="ignore"):
-        return bool(np.isfinite(np.float32(1 / (high - low)))) if high > low else False
+    """Whether grey levels between the two can be told apart: neither equal nor beyond what numbers can hold."""
+    return high > low and isfinite(high - low) and isfinite(1 / (high - low))
 
 
 def _sample(micrograph: Micrograph) -> list[NDArray[Any]]:

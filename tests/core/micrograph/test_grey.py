@@ -23,8 +23,11 @@ def normalised(array, **keywords):
         lambda p: p.astype(np.float64) * -1e-9 * -1,
         lambda p: p.astype(np.int32) - 1000,
         lambda p: p.astype(np.uint64) << 40,
+        lambda p: p.astype(np.uint32) + 4_000_000_000,
+        lambda p: p.astype(np.float64) + 1e9,
+        lambda p: p.astype(np.float64) * 1e300,
     ],
-    ids=["16 bit", "0 to 1", "tiny float", "negative", "64 bit"],
+    ids=["16 bit", "0 to 1", "tiny float", "negative", "64 bit", "32 bit offset", "float offset", "huge float"],
 )
 def test_the_range_of_the_file_does_not_matter(same):
     np.testing.assert_allclose(normalised(same(PICTURE)), normalised(PICTURE), atol=2e-4)
