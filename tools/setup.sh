@@ -1,4 +1,4 @@
-# Sourced by demo.sh and test.sh: brings system libraries and a virtual environment, where they are missing.
+# Sourced by demo.sh, test.sh and .ci/matrix: brings system libraries and a virtual environment where they are missing.
 # PYTHON names the Python to use (default: python3).
 
 set -euo pipefail
@@ -48,5 +48,16 @@ need_venv() {
     if ! "$1/bin/python" -m pip --version >/dev/null 2>&1; then
         say "Making a virtual environment in $1 ..."
         "$PYTHON" -m venv --clear "$1"
+    fi
+}
+
+headless() { env -u DISPLAY -u WAYLAND_DISPLAY "$@"; }
+
+# In a real window, on a screen of its own so that nothing pops up on the user's.
+in_window() {
+    if command -v xvfb-run >/dev/null; then
+        headless xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" "$@"
+    else
+        "$@"
     fi
 }

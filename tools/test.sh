@@ -6,7 +6,9 @@
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
 venv=${SEMCLASS_VENV:-.venv-test}
-export SEMCLASS_TEST_DATA=${SEMCLASS_TEST_DATA:-$PWD/../shared/data}
+SEMCLASS_TEST_DATA=${SEMCLASS_TEST_DATA:-../shared/data}
+[ ! -d "$SEMCLASS_TEST_DATA" ] || SEMCLASS_TEST_DATA=$(cd "$SEMCLASS_TEST_DATA" && pwd)
+export SEMCLASS_TEST_DATA
 
 need_packages "${window_packages[@]}" xvfb xauth
 need_python
@@ -16,23 +18,14 @@ checkout=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-headless() { env -u DISPLAY -u WAYLAND_DISPLAY "$@"; }
-
-# In a real window, on a screen of its own so that nothing pops up on the user's.
-in_window() {
-    if command -v xvfb-run >/dev/null; then
-        headless xvfb-run --auto-servernum --server-args="-screen 0 1600x1200x24" "$@"
-    else
-        "$@"
-    fi
-}
-
 say "== Installing; the first time this downloads several GB, most of it PyTorch"
 "$python" -m pip install --quiet --editable '.[all,test,dev]'
 
 say "== Style and types"
-"$python" -m ruff check
-"$python" -m ruff format --check
+# Named, because without a .git folder ruff would also look into environments and what pip left in build/.
+sources=(napari_semclass training tests benchmarks)
+"$python" -m ruff check "${sources[@]}"
+"$python" -m ruff format --check "${sources[@]}"
 "$python" -m mypy
 
 say "== Core tests, without a display"
@@ -41,7 +34,7 @@ say "== Viewer tests, in a window"
 in_window "$python" -m pytest tests/viewer
 
 say "== Tests of the built wheel, outside the checkout"
-"$python" -m build --outdir "$scratch/dist" >"$scratch/build.log" || { cat "$scratch/build.log" >&2; exit 1; }
+"$python" -m build --outdir "$scratch/dist" >"$scratch/build.log" 2>&1 || { cat "$scratch/build.log" >&2; exit 1; }
 trap 'cd "$checkout"; "$python" -m pip install --quiet --no-deps --editable .; rm -rf "$scratch"' EXIT
 "$python" -m pip install --quiet --no-deps --force-reinstall "$scratch"/dist/*.whl
 cp -r tests pyproject.toml "$scratch"

@@ -2,6 +2,7 @@
 
 import csv
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -24,18 +25,27 @@ def read_manifest(folder: str | Path) -> list[Picture]:
     Raises
     ------
     SettingsError
-        When the manifest is missing, lacks a column, or names a file that is not there.
+        When the manifest is missing, lacks a column or a value, or names a file twice or one that is not there.
     """
     folder = Path(folder)
     manifest = folder / "manifest.csv"
     try:
-        with manifest.open(newline="", encoding="utf-8") as file:
+        # utf-8-sig: spreadsheets write a mark in front of the first column's name
+        with manifest.open(newline="", encoding="utf-8-sig") as file:
             rows = list(csv.DictReader(file))
     except OSError as error:
         raise SettingsError(f"{manifest}: cannot be read ({error.strerror}).") from error
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise SettingsError(f"{manifest}: is not a CSV file in UTF-8 ({error}).") from error
     missing = {"path", "class", "group"} - set(rows[0] if rows else ())
     if missing:
         raise SettingsError(f"{manifest}: has no column {', '.join(sorted(missing))}, or no rows.")
+    for line, row in enumerate(rows, start=2):
+        if not (row["path"] and row["class"] and row["group"]):
+            raise SettingsError(f"{manifest}: line {line} lacks a path, class or group.")
+    twice = [path for path, count in Counter(row["path"] for row in rows).items() if count > 1]
+    if twice:
+        raise SettingsError(f"{manifest}: names {twice[0]} more than once, so it could be on both sides of a split.")
     pictures = [Picture(folder / row["path"], row["class"], row["group"]) for row in rows]
     for picture in pictures:
         if not picture.path.is_file():

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy.optimize import minimize_scalar
 from scipy.special import log_softmax
 from sklearn.linear_model import LogisticRegression
+from threadpoolctl import threadpool_limits
 
 from napari_semclass.errors import SettingsError
 
@@ -53,8 +54,10 @@ def fit_linear_head(
         raise SettingsError("learning needs examples of at least two categories.")
     mean = features.mean(axis=0)
     spread = features.std(axis=0) + 1e-6
-    fitted = LogisticRegression(C=regularisation, max_iter=2000, tol=1e-5)
-    fitted.fit((features - mean) / spread, labels, sample_weight=weights / weights.mean())
+    fitted = LogisticRegression(C=regularisation, max_iter=2000, tol=1e-4)
+    # Thousands of small products: BLAS threads wait for each other far longer than one needs for all of them.
+    with threadpool_limits(limits=1):
+        fitted.fit((features - mean) / spread, labels, sample_weight=weights / weights.mean())
     coefficients, intercepts = fitted.coef_, fitted.intercept_
     if len(present) == 2:  # scikit-learn gives one row for two categories: the score of the second over the first
         coefficients = np.concatenate([-coefficients, coefficients]) / 2

@@ -1,5 +1,6 @@
 """The plan: everything that decides a training run, as one dataclass and one TOML file."""
 
+import json
 import tomllib
 from pathlib import Path
 from typing import Annotated, Any
@@ -9,7 +10,7 @@ from pydantic.dataclasses import dataclass
 
 from napari_semclass.errors import SettingsError
 
-_STRICT = ConfigDict(extra="forbid", allow_inf_nan=False)
+_STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -83,7 +84,7 @@ def read_plan(path: str | Path) -> Plan:
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: the plan is not valid TOML ({error}).") from error
     try:
-        return _PLANS.validate_python(raw)
+        return _PLANS.validate_json(json.dumps(raw, default=str))
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

@@ -43,11 +43,16 @@ def read_folds(pictures: Sequence[Picture], folder: Path, path: Path) -> NDArray
         When the file cannot be read or does not name every picture.
     """
     try:
-        with path.open(newline="", encoding="utf-8") as file:
-            known = {row["path"]: int(row["fold"]) for row in csv.DictReader(file)}
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            rows = list(csv.DictReader(file))
+        if rows and not {"path", "fold"} <= set(rows[0]):
+            raise SettingsError(f"{path}: has no columns path and fold.")
+        known = {row["path"]: int(row["fold"]) for row in rows}
         return np.array([known[picture.path.relative_to(folder).as_posix()] for picture in pictures])
     except OSError as error:
         raise SettingsError(f"{path}: the folds cannot be read ({error.strerror}).") from error
+    except SettingsError:
+        raise
     except (KeyError, ValueError) as error:
         raise SettingsError(f"{path}: gives no fold for {error}; it belongs to other data.") from error
 

@@ -27,9 +27,10 @@ class GreyRange:
         """Grey levels as float32 in [0, 1], same shape; NaN and -inf become 0, +inf becomes 1."""
         # float32 holds 24 bits: wider types are shifted to zero before they are narrowed.
         wide = pixels.dtype.itemsize > 4 or (pixels.dtype.itemsize == 4 and pixels.dtype.kind in "ui")
-        shifted = pixels.astype(np.float64 if wide else np.float32) - self.low
+        shifted: NDArray[Any] = pixels.astype(np.float64 if wide else np.float32)
+        shifted -= self.low
         shifted /= self.high - self.low
-        scaled = np.clip(shifted, 0, 1, out=shifted).astype(np.float32, copy=False)
+        scaled: NDArray[np.float32] = np.clip(shifted, 0, 1, out=shifted).astype(np.float32, copy=False)
         return np.nan_to_num(scaled, copy=False, nan=0) if pixels.dtype.kind == "f" else scaled
 
 
