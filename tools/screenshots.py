@@ -53,9 +53,9 @@ def main() -> None:
     wait(lambda: dock.state.phase is Phase.IDLE, 600)
     take("dock")
     viewer.layers.clear()
-    for category in ("Nanowires", "Fibres", "Particles"):
-        viewer.add_image(synthetic_micrograph(category, data_bar=True), name=f"synthetic {category}")
     viewer.add_image(np.zeros((768, 1024), np.uint8), name="blank")
+    for category in ("Fibres", "Particles", "Nanowires"):
+        viewer.add_image(synthetic_micrograph(category, data_bar=True), name=f"synthetic {category}")
     dock.inputs.micrographs.setCurrentIndex(dock.inputs.micrographs.count() - 1)
     dock.settings.whole.setChecked(True)
     viewer.theme = "light"

@@ -181,11 +181,11 @@ class SemClassifier(QWidget):
         if failure or (self._problems and not done):
             self.state.say(failure or self._problems[0], problem=True)
         elif stopped:
-            self.state.say(f"Stopped after {done:,} of {total:,} tiles; what is classified is kept.")
+            self.state.say(f"Stopped after {done:,} of {total:,}; what is classified is kept.")
         else:
             if settings.mode == "tiles" and not settings.dihedral and self._speed is not None and rate:
                 self._speed = (self._speed[0], rate)  # better than the trial: measured on the work itself
-            units = "tile" if done == 1 else "tiles"
+            units = ("picture" if settings.mode == "whole" else "tile") + ("" if done == 1 else "s")
             seconds = time_text(done / rate) if rate else "no time"
             skipped = f" {len(self._problems)} left out: {self._problems[0]}" if self._problems else ""
             self.state.say(f"Done: {done:,} {units} in {seconds}.{skipped}", problem=bool(self._problems))

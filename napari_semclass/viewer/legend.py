@@ -26,7 +26,6 @@ class Legend(QTreeWidget):
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self.setColumnCount(3)
-        self.setHeaderLabels(["Category", "Tiles", "Area"])
         self.setRootIsDecorated(False)
         self.setUniformRowHeights(True)
         self.setSortingEnabled(True)
@@ -54,7 +53,7 @@ class Legend(QTreeWidget):
         counts: Sequence[int],
         fractions: Sequence[float],
     ) -> None:
-        """Fill the table: tiles per category and share of the classified area (0 to 1)."""
+        """Fill the table: tiles per category (0 shows none), and a share (0 to 1) of the area or of the probability."""
         current = self.currentItem().text(_NAME) if self.currentItem() else None
         self.blockSignals(True)
         self.clear()
@@ -95,7 +94,7 @@ class _Row(QTreeWidgetItem):
         super().__init__(parent)
         self._values = {_TILES: float(count), _AREA: float(fraction)}
         self.setText(_TILES, f"{count:,}" if count else "–")
-        self.setText(_AREA, f"{100 * fraction:.1f} %" if fraction else "–")
+        self.setText(_AREA, f"{100 * fraction:.1f} %" if fraction >= 0.0005 else "–")
         for column in (_TILES, _AREA):
             self.setTextAlignment(column, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
 

@@ -1,5 +1,6 @@
 """Results: the legend of the chosen one, the overview of all, and what can be done with them."""
 
+import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtCore import Signal
@@ -83,13 +84,11 @@ class ResultsPanel(QWidget):
             return
         prediction = rows[keys.index(self._current)][2]
         self.title.setText(_sentence(prediction))
-        self.legend.show_categories(
-            prediction.categories,
-            self.colors,
-            self.hidden,
-            prediction.counts().tolist(),
-            prediction.area_fractions().tolist(),
-        )
+        whole = len(prediction.grid) == 1
+        counts = np.zeros(len(prediction.names), dtype=np.int64) if whole else prediction.counts()
+        shares = prediction.mean_probabilities() if whole else prediction.area_fractions()
+        self.legend.setHeaderLabels(["Category", "", "Probability"] if whole else ["Category", "Tiles", "Area"])
+        self.legend.show_categories(prediction.categories, self.colors, self.hidden, counts.tolist(), shares.tolist())
         self.overview.show_results(rows, self._current)
 
     def chosen(self) -> tuple[Labels, int] | None:

@@ -57,4 +57,6 @@ def test_it_was_fitted_on_these_pictures(starter, real_data):
         == CATEGORIES.index(p.category)
         for p in pictures
     ]
-    assert np.mean(right) > 0.85  # the fit's own pictures: shows that file, preprocessing and categories belong together
+    assert (
+        np.mean(right) > 0.85
+    )  # the fit's own pictures: shows that file, preprocessing and categories belong together
