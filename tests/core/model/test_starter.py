@@ -57,6 +57,6 @@ def test_it_was_fitted_on_these_pictures(starter, real_data):
         == CATEGORIES.index(p.category)
         for p in pictures
     ]
-    assert (
-        np.mean(right) > 0.85
-    )  # the fit's own pictures: shows that file, preprocessing and categories belong together
+    # On pictures it has seen it must do better than the card says of those it has not: otherwise file, preprocessing
+    # or the order of categories do not belong together.
+    assert np.mean(right) > starter.card.tests[0].accuracy
