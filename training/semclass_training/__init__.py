@@ -1,1 +1,1 @@
-"""The bundled fastai training module; the plan it will follow lives in `napari_semclass.learn.plan`."""
+"""The bundled training module; the plan it follows is `napari_semclass.learn.plan`. So far: start weights."""
