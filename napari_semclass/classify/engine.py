@@ -25,6 +25,8 @@ from napari_semclass.model.preprocess import square
 
 # Pixels read at a time: large enough that a chunk of a zarr is seldom read twice, small in memory.
 _BLOCK_PX = 16_000_000
+# Pixels of one batch before it is resized, so that large tiles do not fill the memory.
+_BATCH_PX = 67_000_000
 
 
 @dataclass(frozen=True)
@@ -89,12 +91,13 @@ def classification_steps(
         yield Step(prediction, 1, 1)
         return
     done = 0
+    most = max(1, _BATCH_PX // grid.tile**2)
     with closing(_read_ahead(micrograph, grid, levels)) as blocks:
         for indices, cut in blocks:
             while len(indices):
                 if stop.is_set():
                     return
-                batch, indices = np.split(indices, [forward.batch])
+                batch, indices = np.split(indices, [min(forward.batch, most)])
                 prediction.probabilities[batch] = forward(np.stack([cut(int(index)) for index in batch]))
                 done += len(batch)
                 yield Step(prediction, done, len(grid))

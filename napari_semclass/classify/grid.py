@@ -9,6 +9,8 @@ from numpy.typing import NDArray
 
 from napari_semclass.errors import SettingsError
 
+LARGEST_TILE = 16_384
+
 Interval = tuple[int, int]
 
 
@@ -115,6 +117,8 @@ def tile_grid(
     stride = tile if stride is None else stride
     if tile < 1 or stride < 1:
         raise SettingsError(f"tile ({tile} px) and stride ({stride} px) must be at least 1 px.")
+    if tile > LARGEST_TILE:
+        raise SettingsError(f"tile {tile} px is larger than the {LARGEST_TILE:,} px that are possible.")
     if stride > tile:
         raise SettingsError(
             f"stride {stride} px is larger than tile {tile} px and would leave gaps; use a stride up to {tile}."

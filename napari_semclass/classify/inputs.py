@@ -64,7 +64,7 @@ def _preference(source: Input) -> tuple[int, str]:
 
 
 def _expand(given: str, out: str) -> Iterator[Input]:
-    if Path(given).exists() or not set("*?[") & set(given):
+    if os.path.exists(given) or not set("*?[") & set(given):  # noqa: PTH110 - as above, for long names
         path = _absolute(given)
         yield from _named(
             given, path if Path(path).is_dir() and not _is_zarr(Path(path)) else str(Path(path).parent), out

@@ -1,6 +1,7 @@
 """Files in: TIFF, PNG, JPEG, BMP, zarr and OME-Zarr become micrographs, lazily where they are large."""
 
 import logging
+import os
 import warnings
 from collections.abc import Mapping
 from math import isfinite
@@ -45,7 +46,7 @@ def open_micrographs(path: str | Path) -> list[Micrograph]:
         Missing, damaged or not an image, in one sentence.
     """
     path = Path(path)
-    if not path.exists():
+    if not os.path.exists(path):  # noqa: PTH110 - Path.exists raises for names too long for the disk
         raise MicrographError(f"{path}: no such file or folder.")
     if path.is_file() and path.stat().st_size == 0:
         raise MicrographError(f"{path}: is empty (0 bytes).")

@@ -131,6 +131,8 @@ def as_micrographs(
     """
     if isinstance(array, Sequence) or type(array).__name__ == "MultiScaleData":
         levels = len(array)
+        if not levels:
+            raise MicrographError(f"{source}: holds no pixels (a pyramid without levels).")
         note = note or f"level 0 of {levels} (full resolution) is used"
         array = array[0]
     if not hasattr(array, "shape") or not hasattr(array, "dtype"):

@@ -142,7 +142,7 @@ def card_from_json(text: str, source: str) -> Card:
     ModelError
         Too large, not JSON, of an unknown version, or with a field that is missing, unknown or wrong.
     """
-    if len(text.encode()) > CARD_BYTES:
+    if len(text.encode(errors="replace")) > CARD_BYTES:
         raise ModelError(f"{source}: its card is larger than {CARD_BYTES:,} bytes; this is not a sound model file.")
     try:
         raw = json.loads(text)
@@ -151,6 +151,8 @@ def card_from_json(text: str, source: str) -> Card:
     _refuse_other_versions(raw, source)
     try:
         return _CARDS.validate_json(text)
+    except UnicodeEncodeError as error:
+        raise ModelError(f"{source}: its card holds characters that are not Unicode; it is not sound.") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"]) or "card"

@@ -20,6 +20,7 @@ METADATA_KEY = "semclass"
 # Room for the card and for the names and shapes of some ten thousand tensors.
 _HEADER_BYTES = CARD_BYTES + 4_000_000
 # BatchNorm's counters steer training only; leaving them out keeps the file to what classifying needs.
+_DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 _NOT_STORED = "num_batches_tracked"
 
 
@@ -146,7 +147,9 @@ def _refuse_mismatch(path: Path, expected: Mapping[str, Tensor], found: Mapping[
                 f"{path}: the tensor {name!r} has shape {tuple(found[name].shape)}, the network needs "
                 f"{tuple(value.shape)}; the file does not fit its card."
             )
-        if not torch.isfinite(found[name]).all():
+        if found[name].dtype not in _DTYPES:
+            raise ModelError(f"{path}: the tensor {name!r} is of type {found[name].dtype}, which is not used here.")
+        if not torch.isfinite(found[name].float()).all():
             raise ModelError(f"{path}: the tensor {name!r} holds NaN or infinity; the file is damaged.")
     left_over = sorted(set(found) - set(expected))
     if left_over:

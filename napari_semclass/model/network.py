@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from napari_semclass.errors import ModelError
+from napari_semclass.errors import ModelError, brief
 from napari_semclass.model.card import Card
 from napari_semclass.model.preprocess import network_input
 
@@ -54,5 +54,8 @@ def build_network(backbone: str, categories: int, source: str = "the card") -> n
 
     if not timm.is_model(backbone):  # also keeps timm from reading `hf-hub:` names as an order to download
         raise ModelError(f"{source}: the backbone {backbone!r} is not one that timm {timm.__version__} knows.")
-    network: nn.Module = timm.create_model(backbone, pretrained=False, num_classes=categories)
+    try:
+        network: nn.Module = timm.create_model(backbone, pretrained=False, num_classes=categories)
+    except (RuntimeError, TypeError, ValueError) as error:  # a known name with an unknown tag, among others
+        raise ModelError(f"{source}: timm cannot build the backbone {backbone!r} ({brief(error)}).") from error
     return network.eval()

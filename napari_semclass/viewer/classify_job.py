@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Generator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
 from typing import Any
@@ -42,7 +43,7 @@ def classify_job(
     from napari_semclass.model.store import load_model
 
     model = load_model(model_name)
-    total = sum(count_tiles(target.micrographs, settings, model.card) for target in targets)
+    total = sum(count_tiles(target.micrographs, settings, model.card, stop) for target in targets)
     before = 0
     begun = time.perf_counter()
 
@@ -72,16 +73,23 @@ def classify_job(
             yield _drawn(target, predictions, before, total, rate(before))
 
 
-def count_tiles(micrographs: Sequence[Micrograph], settings: Settings, card: Card) -> int:
+def count_tiles(micrographs: Sequence[Micrograph], settings: Settings, card: Card, stop: threading.Event) -> int:
     """Tiles that settings lay on these micrographs; reads pixels to find data bars, so not for the GUI thread."""
-    return sum(len(settings.grid(micrograph, card)) for micrograph in micrographs)
+    total = 0
+    for micrograph in micrographs:
+        if stop.is_set():
+            break
+        # What cannot be read counts nothing here; classifying it says what is wrong.
+        with suppress(SemclassError):
+            total += len(settings.grid(micrograph, card))
+    return total
 
 
 def estimate_job(
     targets: Sequence[Target], card: Card, settings: Settings, stop: threading.Event
 ) -> Generator[int, None, None]:
     """Yield the number of tiles of all targets, for the line above the button."""
-    yield sum(count_tiles(target.micrographs, settings, card) for target in targets if not stop.is_set())
+    yield sum(count_tiles(target.micrographs, settings, card, stop) for target in targets if not stop.is_set())
 
 
 def models_job(stop: threading.Event) -> Generator[Any, None, None]:

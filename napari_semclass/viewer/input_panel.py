@@ -32,6 +32,7 @@ class InputPanel(QWidget):
         self._viewer = viewer
         self._followed: list[Image] = []
         self._cards: dict[str, Card] = {}
+        self._chosen: str | None = None
         self.micrographs = _narrow(QComboBox())
         self.micrographs.setToolTip("The Image layer to classify, or all of them")
         self.about_micrographs = QLabel()
@@ -148,6 +149,7 @@ class InputPanel(QWidget):
 
     def _show_model(self) -> None:
         card = self.card()
+        self._chosen = self.model()
         self.about.setEnabled(card is not None)
         self.about_model.setText("" if card is None else f"{len(card.categories)} categories; {accuracy_line(card)}")
         self.about_model.setToolTip("" if card is None else f"{card.description}\nLicence: {card.licence}")
@@ -158,7 +160,7 @@ class InputPanel(QWidget):
             self._show_model()
             return
         path, _ = QFileDialog.getOpenFileName(self, "Open a model", "", "Models (*.safetensors)")
-        self.models.setCurrentIndex(0)
+        self.models.setCurrentIndex(max(0, self.models.findData(self._chosen)))
         if path:
             self.file_chosen.emit(path)
 

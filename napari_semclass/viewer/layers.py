@@ -14,6 +14,7 @@ from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, label
 from napari_semclass.micrograph import Micrograph, as_micrographs
 
 IMAGE_KEY = "image"
+RESULT_KEY = "result"
 # Marks the probability and confidence images we add, which are no micrographs.
 SCORE_KEY = "semclass_score"
 _USUAL_CANVAS = (800, 600)
@@ -81,9 +82,14 @@ def show_result(
     """Add the overlay of a target, or bring an earlier one of the same name up to date."""
     keywords = labels_keywords(predictions, colors)
     keywords["metadata"][METADATA_KEY][IMAGE_KEY] = target.layer.unique_id
-    present = next((layer for layer in results(viewer) if layer.name == name), None)
-    if present is not None and present.multiscale == isinstance(data, list):
+    keywords["metadata"][METADATA_KEY][RESULT_KEY] = name
+    mine = (target.layer.unique_id, name)
+    present = next((layer for layer in results(viewer) if _belongs(layer) == mine), None)
+    ndim = len(target.leading) + 2
+    if present is not None and present.multiscale == isinstance(data, list) and present.ndim == ndim:
         present.data = data
+        for key, value in placement(target.layer).items():
+            setattr(present, key, value)
         keywords["metadata"] = {**present.metadata, **keywords["metadata"]}
         for key in ("colormap", "features", "metadata"):
             setattr(present, key, keywords[key])
@@ -94,6 +100,12 @@ def show_result(
     labels.editable = False
     viewer.layers.insert(_above(viewer, target.layer), labels)
     return labels
+
+
+def _belongs(labels: Labels) -> tuple[Any, Any]:
+    """Which image and which model's result a layer is; names can be changed by the user, these cannot."""
+    remembered = labels.metadata[METADATA_KEY]
+    return remembered.get(IMAGE_KEY), remembered.get(RESULT_KEY)
 
 
 def show_scores(viewer: ViewerModel, labels: Labels, category: int | None) -> Image:

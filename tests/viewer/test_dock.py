@@ -242,6 +242,35 @@ def test_running_again_brings_the_same_overlay_up_to_date(dock, viewer, idle, qt
     assert len([layer for layer in viewer.layers if isinstance(layer, Labels)]) == 1
 
 
+def test_an_overlay_follows_an_image_that_was_moved(dock, viewer, idle, qtbot, three_bands):
+    image = viewer.add_image(three_bands, name="bands")
+    click(qtbot, dock.run.classify)
+    idle()
+    results(viewer)[0].name = "renamed by the user"
+    image.scale, image.translate = (2, 2), (5, 5)
+    click(qtbot, dock.run.classify)
+    idle()
+    (labels,) = results(viewer)
+    np.testing.assert_allclose(labels.data_to_world((10, 20)), image.data_to_world((10, 20)))
+
+
+def test_a_layer_of_the_users_with_the_same_name_is_left_alone(dock, viewer, idle, qtbot, three_bands, slow):
+    viewer.add_image(np.tile(three_bands, (6, 1)), name="long")
+    own = viewer.add_labels(np.zeros((5, 5), int), name="long · tiny")
+    click(qtbot, dock.run.classify)
+    idle()
+    assert len(results(viewer)) == 1
+    assert not own.data.any()
+
+
+def test_cancelling_the_choice_of_a_model_file_keeps_the_model(dock, monkeypatch):
+    monkeypatch.setattr("napari_semclass.viewer.input_panel.QFileDialog.getOpenFileName", lambda *_: ("", ""))
+    box = dock.inputs.models
+    box.setCurrentIndex(box.count() - 1)
+    box.activated.emit(box.count() - 1)
+    assert dock.inputs.model() == "tiny"
+
+
 def test_a_confidence_image_can_be_added(dock, viewer, idle, qtbot, three_bands):
     dock.settings.confidence.value = True
     viewer.add_image(three_bands, name="bands")

@@ -122,3 +122,8 @@ def test_a_truncated_png_is_refused(tmp_path):
     (tmp_path / "a.png").write_bytes((tmp_path / "a.png").read_bytes()[:3000])
     with pytest.raises(MicrographError, match=r"a\.png"):
         open_micrographs(tmp_path / "a.png")
+
+
+def test_a_name_too_long_for_the_disk_is_no_file(tmp_path):
+    with pytest.raises(MicrographError, match="no such file"):
+        open_micrographs(tmp_path / ("x" * 300 + ".tif"))

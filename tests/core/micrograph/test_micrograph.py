@@ -69,6 +69,7 @@ def test_a_stack_is_never_read_whole():
         (np.zeros(5), "1 axes"),
         (np.float64(3), "0 axes"),
         (np.zeros((0, 7)), "no pixels"),
+        ([], "no pixels"),
         (np.zeros((4, 0, 7)), "no pixels"),
         (np.ones((9, 9), complex), "complex"),
         (np.array([["a", "b"]]), "not grey levels"),

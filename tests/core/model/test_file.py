@@ -94,6 +94,8 @@ def test_a_pickle_is_refused_and_never_run(tmp_path, kind):
         ({"preprocessing": {"version": 99, "mean": 0.5, "std": 0.5}}, "preprocessing version 99"),
         ({"backbone": "no_such_net"}, "no_such_net"),
         ({"backbone": "hf-hub:somebody/net"}, "backbone"),
+        ({"backbone": "resnet18.bogus"}, "resnet18.bogus"),
+        ({"description": "\ud800"}, "not sound|not valid"),
         ({"surprise": 1}, "surprise"),
         ({"tile": "32"}, "tile"),
         ({"tile": 0}, "tile"),
@@ -119,6 +121,7 @@ def test_tensors_must_fit_the_card(saved):
         ({name: None}, f"{name}' is missing"),
         ({name: torch.zeros(1, 2)}, r"shape \(1, 2\)"),
         ({name: torch.full_like(tensors[name], float("nan"))}, "NaN"),
+        ({name: tensors[name].to(torch.float8_e5m2)}, "float8"),
         ({"extra": torch.zeros(1)}, "'extra' does not belong"),
     ):
         changed = {n: v for n, v in {**tensors, **change}.items() if v is not None}
