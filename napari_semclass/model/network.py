@@ -1,5 +1,6 @@
 """The network: a timm classifier with its card, from grey tiles to probabilities."""
 
+import copy
 from dataclasses import dataclass
 
 import torch
@@ -35,8 +36,12 @@ class Model:
         return torch.softmax(self.logits(tiles, precision) / self.card.temperature, dim=1)
 
     def on(self, device: torch.device) -> "Model":
-        """The same model with its network on `device`, in the memory layout that is fastest there."""
-        network = self.network.to(device)
+        """The same model with its network on `device`, in the memory layout that is fastest there.
+
+        On another device it is a copy: others may be using this one where it is.
+        """
+        here = next(self.network.parameters()).device.type
+        network = self.network if here == device.type else copy.deepcopy(self.network).to(device)
         if device.type != "mps":
             network = network.to(memory_format=torch.channels_last)
         return Model(network, self.card, self.sha256)

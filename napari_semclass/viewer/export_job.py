@@ -23,7 +23,7 @@ def export_job(
         for micrograph, prediction in zip(target.micrographs, metadata[METADATA_KEY][PREDICTIONS_KEY], strict=True):
             if prediction is None or stop.is_set():
                 continue
-            stem = Path(folder) / _file_name(micrograph.name)
+            stem = _free(Path(folder) / _file_name(micrograph.name))
             shown = recoloured(prediction, colors)
             write_overlay(shown, micrograph, stem.with_name(f"{stem.name}.overlay.png"))
             write_json(shown, stem.with_name(f"{stem.name}.json"))
@@ -32,6 +32,15 @@ def export_job(
                 write_geojson(shown, stem.with_name(f"{stem.name}.geojson"))
             written += 1
     yield f"Saved {written} result{'' if written == 1 else 's'} in {folder}."
+
+
+def _free(stem: Path) -> Path:
+    """The stem, numbered where files of that name are there already: nothing saved before is written over."""
+    number, free = 1, stem
+    while free.with_name(f"{free.name}.json").exists():
+        number += 1
+        free = stem.with_name(f"{stem.name} ({number})")
+    return free
 
 
 def recoloured(prediction: Prediction, colors: Mapping[str, str]) -> Prediction:

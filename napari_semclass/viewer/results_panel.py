@@ -89,7 +89,8 @@ class ResultsPanel(QWidget):
         shares = prediction.mean_probabilities() if whole else prediction.area_fractions()
         self.legend.setHeaderLabels(["Category", "", "Probability"] if whole else ["Category", "Tiles", "Area"])
         self.legend.show_categories(prediction.categories, self.colors, self.hidden, counts.tolist(), shares.tolist())
-        self.overview.show_results(rows, self._current)
+        if len(rows) > 1:
+            self.overview.show_results(rows, self._current)
 
     def chosen(self) -> tuple[Labels, int] | None:
         """The result layer and plane that the legend shows."""

@@ -201,6 +201,8 @@ def test_results_are_saved_as_files(dock, viewer, idle, qtbot, three_bands, tmp_
     qtbot.waitUntil(lambda: "Saved 1 result" in dock.state.message, timeout=60_000)
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {name.split(".", 1)[1] for name in written} == {"overlay.png", "tiles.csv", "geojson", "json"}
+    dock.export(str(tmp_path / "out"))
+    qtbot.waitUntil(lambda: len(list((tmp_path / "out").iterdir())) == 8, timeout=60_000)  # nothing written over
     with next((tmp_path / "out").glob("*.tiles.csv")).open() as file:
         assert [row["category"] for row in csv.DictReader(file)][:5] == ["dark", "dark", "grey", "bright", "bright"]
 
