@@ -63,3 +63,13 @@ def three_bands() -> np.ndarray:
     pixels = np.repeat(np.array([10, 125, 240]), [64, 32, 64])[None].repeat(96, 0)
     noise = np.random.default_rng(0).normal(0, 3, pixels.shape)
     return np.clip(pixels + noise, 0, 255).astype(np.uint8)
+
+
+@pytest.fixture
+def models(tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder of the user's own models, holding `tiny`."""
+    folder = tmp_path / "models"
+    folder.mkdir()
+    save_model(tiny_model.network, tiny_model.card, folder / "tiny.safetensors", half=False)
+    monkeypatch.setenv("SEMCLASS_MODELS", str(folder))
+    return folder

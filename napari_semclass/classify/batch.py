@@ -13,10 +13,11 @@ from napari_semclass.classify.engine import classification_steps
 from napari_semclass.classify.grid import tile_grid
 from napari_semclass.classify.inputs import find_inputs
 from napari_semclass.classify.prediction import Prediction
-from napari_semclass.classify.record import Entry, Record, Row, resolved, versions
+from napari_semclass.classify.record import Entry, Record, Row, resolved
 from napari_semclass.classify.results import Results
 from napari_semclass.classify.resume import make_plan, stamp
 from napari_semclass.classify.settings import Settings
+from napari_semclass.classify.versions import versions
 from napari_semclass.errors import DeviceError, OutputError, SemclassError, SettingsError, brief
 from napari_semclass.micrograph import SUFFIXES, Micrograph, open_micrographs
 from napari_semclass.model import Model, choose_device
@@ -187,7 +188,8 @@ def _row(prediction: Prediction, file: str) -> Row:
     shares = [round(share, 6) for share in prediction.mean_probabilities().tolist()]
     best = max(range(len(shares)), key=shares.__getitem__)
     fractions = [round(share, 6) for share in prediction.area_fractions().tolist()]
-    return Row(file, prediction.names[best], shares[best], shares, fractions)
+    note = str((prediction.made or {}).get("note", ""))
+    return Row(file, prediction.names[best], shares[best], shares, fractions, note=note)
 
 
 def _reason(error: Exception, name: str) -> str:

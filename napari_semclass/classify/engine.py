@@ -1,23 +1,21 @@
 """The engine: classifies a micrograph batch by batch, reading ahead while it computes."""
 
-import platform
 import threading
 from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass
-from importlib.metadata import version
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-import napari_semclass
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.settings import Settings
+from napari_semclass.classify.versions import versions
 from napari_semclass.classify.whole import whole_crops
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.model import Model
@@ -77,15 +75,18 @@ def classification_steps(
     forward = Forward.on(model, settings.device, settings.batch, settings.dihedral)
     steps = model.card.preprocessing
     levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+    made = _made(model, settings, forward, levels, micrograph)
     prediction = Prediction(
         np.full((len(grid), len(model.card.categories)), np.nan, dtype=np.float32),
         grid,
         model.card.categories,
         micrograph.name,
         micrograph.pixel_size,
-        _made(model, settings, forward, levels, micrograph),
+        made,
     )
     if settings.mode == "whole":
+        if stop.is_set():
+            return
         crops = whole_crops(micrograph, levels, model.card.input_size)
         prediction.probabilities[0] = forward(crops).mean(axis=0)
         yield Step(prediction, 1, 1)
@@ -99,6 +100,7 @@ def classification_steps(
                     return
                 batch, indices = np.split(indices, [min(forward.batch, most)])
                 prediction.probabilities[batch] = forward(np.stack([cut(int(index)) for index in batch]))
+                made["precision"] = forward.precision_name  # may have changed: see Forward
                 done += len(batch)
                 yield Step(prediction, done, len(grid))
 
@@ -138,11 +140,7 @@ def _made(
     model: Model, settings: Settings, forward: Forward, levels: GreyRange, micrograph: Micrograph
 ) -> dict[str, Any]:
     return {
-        "versions": {
-            "napari-semclass": napari_semclass.__version__,
-            "python": platform.python_version(),
-            **{name: version(name) for name in ("torch", "timm", "numpy")},
-        },
+        "versions": versions(),
         "device": forward.device_name,
         "precision": forward.precision_name,
         "model": {"name": model.card.name, "sha256": model.sha256, "temperature": model.card.temperature},

@@ -8,7 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from napari_semclass.errors import DeviceError, brief
+from napari_semclass.errors import DeviceError, ModelError, brief
 from napari_semclass.model import Model
 from napari_semclass.model.device import (
     choose_device,
@@ -52,6 +52,8 @@ class Forward:
         ------
         DeviceError
             When the device fails, or is out of memory even for one tile.
+        ModelError
+            When the network answers NaN in float32, too.
         """
         stack = torch.from_numpy(tiles)
         while True:
@@ -68,8 +70,18 @@ class Forward:
     def _probabilities(self, tiles: Tensor) -> Tensor:
         with torch.inference_mode():
             views = _dihedral(tiles) if self.dihedral else [tiles]
-            mean = torch.stack([self.model.probabilities(view, self.precision) for view in views]).mean(dim=0)
-            return mean.cpu()
+            mean = self._mean(views)
+            if self.precision != torch.float32 and mean.isnan().any():
+                # Some networks pass what float16 can hold; from here on this one computes in float32.
+                self.precision = torch.float32
+                mean = self._mean(views)
+        if mean.isnan().any():
+            name = self.model.card.name
+            raise ModelError(f"model {name}: its answer is not a number (NaN); the model is damaged, train it again.")
+        return mean
+
+    def _mean(self, views: list[Tensor]) -> Tensor:
+        return torch.stack([self.model.probabilities(view, self.precision) for view in views]).mean(dim=0).cpu()
 
 
 def _dihedral(tiles: Tensor) -> list[Tensor]:

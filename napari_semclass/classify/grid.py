@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from napari_semclass.errors import SettingsError
 
 LARGEST_TILE = 16_384
+# Beyond this even the answers would fill the memory, and nobody would live to see them on a usual computer.
+MOST_TILES = 5_000_000
 
 Interval = tuple[int, int]
 
@@ -112,7 +114,7 @@ def tile_grid(
     Raises
     ------
     SettingsError
-        Tile or stride below 1 px, stride larger than the tile, or nothing to cover.
+        Tile or stride below 1 px, stride larger than the tile, nothing to cover, or too many tiles.
     """
     stride = tile if stride is None else stride
     if tile < 1 or stride < 1:
@@ -131,7 +133,13 @@ def tile_grid(
     rows = [
         extent for y0, y1 in intervals if y1 - y0 >= min(tile / 4, tallest) for extent in _extents(y0, y1, tile, stride)
     ]
-    return TileGrid(tuple(rows), tuple(_extents(0, width, tile, stride)), tile, stride, (height, width))
+    columns = _extents(0, width, tile, stride)
+    if len(rows) * len(columns) > MOST_TILES:
+        raise SettingsError(
+            f"tiles of {tile} px with stride {stride} px would be {len(rows) * len(columns):,} tiles on {width:,} x "
+            f"{height:,} px; take a larger tile or stride (at most {MOST_TILES:,} tiles are possible)."
+        )
+    return TileGrid(tuple(rows), tuple(columns), tile, stride, (height, width))
 
 
 def whole_grid(shape: tuple[int, int], specimen: Sequence[Interval] | None = None) -> TileGrid:

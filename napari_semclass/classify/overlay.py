@@ -52,7 +52,7 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
     scale, width = _layout(micrograph.shape, caption)
     grey = _scaled(micrograph, _levels(prediction, micrograph), scale)
     picture = np.repeat(grey[..., None] * 255, 3, axis=2)
-    if not _is_whole(prediction):
+    if not prediction.whole:
         tint, covered = _tint(prediction, grey.shape)
         picture = np.where(covered[..., None], (1 - opacity) * picture + opacity * tint, picture)
     height, picture_width = grey.shape
@@ -63,13 +63,8 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
         canvas.save(temporary, "PNG", compress_level=2)  # of noise, higher levels take four times as long for nothing
 
 
-def _is_whole(prediction: Prediction) -> bool:
-    settings = (prediction.made or {}).get("settings", {})
-    return bool(settings.get("mode") == "whole")
-
-
 def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:
-    whole = _is_whole(prediction)
+    whole = prediction.whole
     shares = prediction.mean_probabilities() if whole else prediction.area_fractions()
     entries = [
         Entry(category.name, ImageColor.getrgb(category.color), float(share))

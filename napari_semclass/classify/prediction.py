@@ -46,6 +46,11 @@ class Prediction:
         return tuple(category.name for category in self.categories)
 
     @property
+    def whole(self) -> bool:
+        """Whether the picture was classified as one; then there are no tiles, and shares are probabilities."""
+        return bool((self.made or {}).get("settings", {}).get("mode") == "whole")
+
+    @property
     def done(self) -> NDArray[np.bool_]:
         """Which tiles are computed, (tiles,)."""
         return ~np.isnan(self.probabilities[:, 0])
@@ -73,27 +78,43 @@ class Prediction:
 
     def area_fractions(self) -> NDArray[np.float64]:
         """Share of the classified area whose most probable category is each one, (categories,); sums to 1."""
-        cells = self.cells()
-        area = cells.areas()
-        labels = cells.labels()
-        covered = area[labels != NOT_CLASSIFIED].sum()
-        sums = np.bincount(labels.ravel(), weights=area.ravel(), minlength=len(self.categories) + 1)[1:]
-        return sums / covered if covered else np.zeros(len(self.categories))
+        return self.cells().area_fractions()
 
     def mean_probabilities(self) -> NDArray[np.float64]:
         """Area-weighted mean over the classified cells, (categories,); NaN when nothing is classified."""
-        cells = self.cells()
-        classified = cells.labels() != NOT_CLASSIFIED
-        if not classified.any():
-            return np.full(len(self.categories), np.nan)
-        mean: NDArray[np.float64] = np.average(
-            cells.probabilities[classified].astype(np.float64), axis=0, weights=cells.areas()[classified]
-        )
-        return mean
+        return self.cells().mean_probabilities()
 
     def counts(self) -> NDArray[np.int64]:
         """Number of tiles per category, (categories,)."""
         return np.bincount(self.tile_categories() + 1, minlength=len(self.categories) + 1)[1:]
+
+
+@dataclass(frozen=True, eq=False)
+class Summary:
+    """What a legend and a table say about a prediction, computed once.
+
+    `counts` (categories,) tiles of each category; `fractions` (categories,) area shares; `mean` (categories,)
+    area-weighted probabilities. All are of what was classified when the summary was made.
+    """
+
+    source: str
+    categories: tuple[Category, ...]
+    whole: bool
+    counts: NDArray[np.int64]
+    fractions: NDArray[np.float64]
+    mean: NDArray[np.float64]
+
+    @classmethod
+    def of(cls, prediction: Prediction, cells: "Cells") -> "Summary":
+        """Summarise a prediction whose cells are at hand."""
+        return cls(
+            prediction.source,
+            prediction.categories,
+            prediction.whole,
+            prediction.counts(),
+            cells.area_fractions(),
+            cells.mean_probabilities(),
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,6 +147,24 @@ class Cells:
     def areas(self) -> NDArray[np.float64]:
         """Area of each cell in square pixels, (rows, columns)."""
         return np.outer(np.diff(self.y_edges), np.diff(self.x_edges)).astype(np.float64)
+
+    def area_fractions(self) -> NDArray[np.float64]:
+        """As `Prediction.area_fractions`."""
+        categories = self.probabilities.shape[-1]
+        area, labels = self.areas(), self.labels()
+        covered = area[labels != NOT_CLASSIFIED].sum()
+        sums = np.bincount(labels.ravel(), weights=area.ravel(), minlength=categories + 1)[1:]
+        return sums / covered if covered else np.zeros(categories)
+
+    def mean_probabilities(self) -> NDArray[np.float64]:
+        """As `Prediction.mean_probabilities`."""
+        classified = self.labels() != NOT_CLASSIFIED
+        if not classified.any():
+            return np.full(self.probabilities.shape[-1], np.nan)
+        mean: NDArray[np.float64] = np.average(
+            self.probabilities[classified].astype(np.float64), axis=0, weights=self.areas()[classified]
+        )
+        return mean
 
     def expand(self, values: NDArray[Any], y: NDArray[np.int64], x: NDArray[np.int64]) -> NDArray[Any]:
         """Values of the cells under the pixels at rows `y` and columns `x`, (len(y), len(x)); 0 outside."""

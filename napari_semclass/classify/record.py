@@ -1,16 +1,14 @@
 """What a batch leaves behind: run.json says how and from what results were made, summary.csv is drawn from it."""
 
-import platform
+import os
 from collections.abc import Iterator
 from dataclasses import asdict, field
-from importlib.metadata import version
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, field_validator
+from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer, field_validator
 from pydantic.dataclasses import dataclass
 
-import napari_semclass
 from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.tables import write_csv
 from napari_semclass.errors import OutputError
@@ -33,6 +31,7 @@ class Row:
     probabilities: list[float] = field(default_factory=list)
     fractions: list[float] = field(default_factory=list)
     error: str = ""
+    note: str = ""
 
 
 @dataclass(config=_STRICT)
@@ -61,6 +60,11 @@ class Entry:
         if path.is_absolute() or ".." in path.parts:
             raise ValueError("leaves the output folder")
         return stem
+
+    @field_serializer("path")
+    def _printable(self, path: str) -> str:
+        # JSON is Unicode, file names need not be; inputs are matched by `file`, too.
+        return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 @dataclass(config=_STRICT)
@@ -144,9 +148,3 @@ def resolved(settings: Settings, card: Card) -> dict[str, Any]:
         return values | {"tile": None, "stride": None}
     tile = settings.tile or card.tile
     return values | {"tile": tile, "stride": settings.stride or tile}
-
-
-def versions() -> dict[str, str]:
-    """Versions of what results depend on."""
-    libraries = {name: version(name) for name in ("torch", "timm", "numpy", "pillow", "tifffile")}
-    return {"napari-semclass": napari_semclass.__version__, "python": platform.python_version(), **libraries}

@@ -1,11 +1,14 @@
 """The settings of a classification: the same object from the viewer, the command line and Python."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, get_args
 
 from napari_semclass.classify.grid import TileGrid, tile_grid, whole_grid
+from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import Micrograph
 from napari_semclass.model.card import Card
+
+Mode = Literal["tiles", "whole"]
 
 
 @dataclass(frozen=True)
@@ -25,12 +28,19 @@ class Settings:
         Average over the eight flips and right-angle turns of each tile: slower by eight, a little better.
     """
 
-    mode: Literal["tiles", "whole"] = "tiles"
+    mode: Mode = "tiles"
     tile: int | None = None
     stride: int | None = None
     device: str = "auto"
     batch: int | None = None
     dihedral: bool = False
+
+    def __post_init__(self) -> None:
+        """Refuse what no micrograph or device could make sense of."""
+        if self.mode not in get_args(Mode):
+            raise SettingsError(f"mode {self.mode!r} is unknown; use {' or '.join(get_args(Mode))}.")
+        if self.batch is not None and self.batch < 1:
+            raise SettingsError(f"batch {self.batch} is impossible; use at least 1 tile per batch.")
 
     def grid(self, micrograph: Micrograph, card: Card) -> TileGrid:
         """The tiles that these settings lay on a micrograph.

@@ -5,10 +5,12 @@ from collections import Counter
 from contextlib import closing
 
 from napari_semclass.classify import Batch, Prediction, Settings
-from napari_semclass.classify.record import Entry
+from napari_semclass.classify.record import RECORD_NAME, Entry
 from napari_semclass.cli.progress import progress, share
 from napari_semclass.errors import SettingsError
 from napari_semclass.model import Card, load_model
+
+_NOTES = 5  # printed; all are in the record
 
 
 def classify(options: argparse.Namespace) -> int:
@@ -41,7 +43,11 @@ def run_batch(batch: Batch) -> Prediction | None:
 def report(batch: Batch) -> int:
     """Say what came out, on stdout; return the exit status."""
     failed = [entry for entry in batch.entries if entry.status == "failed"]
-    print("\n".join([_work(batch), *_counts(batch), *_failures(failed), *_places(batch), *_caution(batch)]))
+    print(
+        "\n".join(
+            [_work(batch), *_counts(batch), *_failures(failed), *_notes(batch), *_places(batch), *_caution(batch)]
+        )
+    )
     return 1 if failed else 0
 
 
@@ -93,6 +99,13 @@ def _failures(failed: list[Entry]) -> list[str]:
         return []
     reasons = [f"  {row.file}: {row.error}" for e in failed for row in e.rows if row.error]
     return [f"{_number(len(failed), 'file')} failed:", *reasons]
+
+
+def _notes(batch: Batch) -> list[str]:
+    """What to know about how pixels were chosen, once for each file."""
+    notes = {f"  {entry.file}: {row.note}" for entry in batch.entries for row in entry.rows if row.note}
+    more = [f"  and {len(notes) - _NOTES:,} more (see {RECORD_NAME})"] if len(notes) > _NOTES else []
+    return ["Note:", *sorted(notes)[:_NOTES], *more] if notes else []
 
 
 def _places(batch: Batch) -> list[str]:

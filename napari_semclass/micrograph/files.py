@@ -3,7 +3,7 @@
 import logging
 import os
 import warnings
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from math import isfinite
 from pathlib import Path
 from typing import Any
@@ -82,17 +82,35 @@ def _open_tiff(path: Path) -> list[Micrograph]:
             raise MicrographError(f"{path}: holds no image.")
         series = tiff.series[0]
         _refuse_truncated(path, series)
+        page = series.keyframe
+        if page.photometric in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.SEPARATED):
+            return _open_picture(path)  # Pillow knows what colours such numbers stand for
+        white = 2**page.bitspersample - 1 if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE else None
         samples = series.shape[series.axes.index("S")] if "S" in series.axes else 0
         levels = len(series.levels)
-        note = f"level 0 of {levels} (full resolution) is used" if levels > 1 else ""
+        note = f"level 0 of {levels} (full resolution) is used" if levels > 1 else _others(tiff.series)
         if series.nbytes <= _EAGER_BYTES:
-            pixels = series.asarray()
+            pixels = series.asarray() if white is None else _negative(series.asarray(), white)
             return _tiff_micrographs(pixels, series.axes, samples, path, note)
     import dask.array as da
     import zarr
 
     array = zarr.open(tifffile.imread(path, series=0, level=0, aszarr=True), mode="r")
-    return _tiff_micrographs(array if not samples else da.from_zarr(array), series.axes, samples, path, note)
+    if samples or white is not None:
+        array = da.from_zarr(array)
+    array = array if white is None else _negative(array, white)
+    return _tiff_micrographs(array, series.axes, samples, path, note)
+
+
+def _negative(pixels: Any, white: int) -> Any:
+    """Grey levels (numpy or dask) of a file in which 0 is white."""
+    return ~pixels if pixels.dtype == bool else pixels.dtype.type(white) - pixels
+
+
+def _others(series: Sequence[Any]) -> str:
+    """What to say of images of other sizes in the same file, such as an instrument's thumbnail or camera view."""
+    sizes = ", ".join(" x ".join(map(str, other.shape)) for other in series[1:4])
+    return f"the first of {len(series)} images in the file is used (others: {sizes})" if len(series) > 1 else ""
 
 
 def _tiff_micrographs(array: Any, axes: str, samples: int, path: Path, note: str) -> list[Micrograph]:

@@ -1,7 +1,7 @@
 """The Micrograph: one grey plane, lazy or in memory, with what is known about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -88,11 +88,6 @@ class Micrograph:
         if self.rgb:
             return np.asarray(block[..., :3].astype(np.float32) @ _LUMINANCE)
         return block.view(np.uint8) if block.dtype == bool else block
-
-    def loaded(self) -> "Micrograph":
-        """The same micrograph with its pixels in memory, so that reading it again costs nothing."""
-        pixels = self.read(0, self.shape[0], 0, self.shape[1])
-        return replace(self, pixels=pixels, rgb=False)
 
 
 def as_micrographs(

@@ -39,7 +39,7 @@ class Preprocessing:
     """
 
     mean: float
-    std: Annotated[float, Field(gt=0)]
+    std: Annotated[float, Field(ge=1e-3)]
     low_percentile: Annotated[float, Field(ge=0, lt=50)] = 0.5
     high_percentile: Annotated[float, Field(gt=50, le=100)] = 99.5
     version: int = PREPROCESSING_VERSION
@@ -106,7 +106,7 @@ class Card:
     input_size: Annotated[int, Field(ge=16, le=2048)]
     preprocessing: Preprocessing
     pixel_size_range: tuple[float, float] | None = None
-    temperature: Annotated[float, Field(gt=0)] = 1.0
+    temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
     unknown_threshold: _Share | None = None
     tests: tuple[TestResult, ...] = ()
     provenance: _Text = ""

@@ -10,8 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from napari_semclass.classify.layers import label_pixels
-from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.layers import LayerData, label_pixels, score_data
+from napari_semclass.classify.prediction import Cells, Prediction, Summary
 from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
 from napari_semclass.micrograph import Micrograph
@@ -31,6 +31,7 @@ class Update:
     rate: float
     target: Target | None = None
     predictions: tuple[Prediction | None, ...] = ()
+    summaries: tuple[Summary | None, ...] = ()
     data: Any = None
     problem: str = ""
 
@@ -51,8 +52,8 @@ def classify_job(
         return finished / (time.perf_counter() - begun)
 
     for target in targets:
-        predictions: list[Prediction | None] = [None] * len(target.micrographs)
-        drawn = time.perf_counter()
+        drawing = _Drawing(target)
+        predictions = drawing.predictions
         for plane, micrograph in enumerate(target.micrographs):
             if stop.is_set():
                 break
@@ -61,16 +62,16 @@ def classify_job(
                 for step in classification_steps(micrograph, model, settings, stop):
                     done, predictions[plane] = step.done, step.prediction
                     finished = before + done
-                    if time.perf_counter() - drawn > _EVERY and done < step.total:
-                        yield _drawn(target, predictions, finished, total, rate(finished))
-                        drawn = time.perf_counter()
+                    if drawing.is_due() and done < step.total:
+                        yield drawing.update(plane, finished, total, rate(finished))
                     else:
                         yield Update(finished, total, rate(finished))
             except SemclassError as error:
                 yield Update(before + done, total, rate(before + done), problem=str(error))
             before += done
+            drawing.finish(plane)
         if any(prediction is not None for prediction in predictions):
-            yield _drawn(target, predictions, before, total, rate(before))
+            yield drawing.update(None, before, total, rate(before))
 
 
 def count_tiles(micrographs: Sequence[Micrograph], settings: Settings, card: Card, stop: threading.Event) -> int:
@@ -120,8 +121,43 @@ def _speed(model_name: str) -> tuple[str, float]:
     return forward.device_name, forward.batch / (time.perf_counter() - begun)
 
 
-def _drawn(target: Target, predictions: Sequence[Prediction | None], done: int, total: int, rate: float) -> Update:
-    first = next(p for p in predictions if p is not None)
-    cells = [None if p is None else p.cells() for p in predictions]
-    data = label_pixels(cells, first.grid.shape, target.leading, len(first.categories))
-    return Update(done, total, rate, target, tuple(predictions), data)
+class _Drawing:
+    """The overlay of one target as it grows; what finished planes say is computed once."""
+
+    def __init__(self, target: Target) -> None:
+        self._target = target
+        self.predictions: list[Prediction | None] = [None] * len(target.micrographs)
+        self._cells: list[Cells | None] = [None] * len(target.micrographs)
+        self._summaries: list[Summary | None] = [None] * len(target.micrographs)
+        self._drawn = time.perf_counter()
+        self._pause = _EVERY
+
+    def is_due(self) -> bool:
+        """Whether it is time for another update."""
+        return time.perf_counter() - self._drawn > self._pause
+
+    def finish(self, plane: int) -> None:
+        """Take what is now known of a plane."""
+        prediction = self.predictions[plane]
+        if prediction is not None:
+            cells = self._cells[plane] = prediction.cells()
+            self._summaries[plane] = Summary.of(prediction, cells)
+
+    def update(self, plane: int | None, done: int, total: int, rate: float) -> Update:
+        """What to show now; `plane` is the one that changed since the last time."""
+        begun = time.perf_counter()
+        if plane is not None:
+            self.finish(plane)
+        first = next(p for p in self.predictions if p is not None)
+        data = label_pixels(self._cells, first.grid.shape, self._target.leading, len(first.categories))
+        self._drawn = time.perf_counter()
+        # Large stacks take long to draw: never more than a tenth of the time goes into it.
+        self._pause = max(_EVERY, 10 * (self._drawn - begun))
+        return Update(done, total, rate, self._target, tuple(self.predictions), tuple(self._summaries), data)
+
+
+def score_job(
+    predictions: Sequence[Prediction | None], leading: tuple[int, ...], category: int | None, stop: threading.Event
+) -> Generator[LayerData, None, None]:
+    """Yield the Image layer of a category's probability, or of the confidence for None."""
+    yield score_data(predictions, leading, category)

@@ -2,25 +2,35 @@
 
 from collections.abc import Mapping
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 import napari
 from napari.layers import Labels
+from qtpy.compat import isalive
 from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtGui import QGuiApplication, QKeySequence
 from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
 
+from napari_semclass.classify.layers import LayerData
 from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
 from napari_semclass.model.card import Card
 from napari_semclass.viewer.card_dialog import CardDialog
-from napari_semclass.viewer.classify_job import Update, classify_job, estimate_job, models_job
+from napari_semclass.viewer.classify_job import Update, classify_job, estimate_job, models_job, score_job
 from napari_semclass.viewer.command import command
 from napari_semclass.viewer.export_job import export_job
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.jobs import Job, Work
-from napari_semclass.viewer.layers import SCORE_KEY, image_of, results, show_result, show_scores, target_of
+from napari_semclass.viewer.layers import (
+    Targets,
+    image_of,
+    leading_of,
+    predictions_of,
+    results,
+    show_result,
+    show_scores,
+    target_of,
+)
 from napari_semclass.viewer.results_panel import ResultsPanel
 from napari_semclass.viewer.run_panel import RunPanel
 from napari_semclass.viewer.settings_panel import SettingsPanel
@@ -49,6 +59,7 @@ class SemClassifier(QWidget):
         self._viewer = napari_viewer
         self.state = DockState()
         self._jobs: dict[str, Job] = {}
+        self._targets = Targets()
         self._speed: tuple[str, float] | None = None
         self._problems: list[str] = []
         self._last_command = ""
@@ -100,6 +111,7 @@ class SemClassifier(QWidget):
         self.run.stop_requested.connect(self.stop)
         self.results.export_requested.connect(self._ask_where_to_export)
         self.results.command_requested.connect(self._copy_command)
+        self.results.map_requested.connect(self.add_map)
         self.state.events.message.connect(self._show_message)
         self._pause.timeout.connect(self._estimate)
         shortcut = QShortcut(QKeySequence("Ctrl+Return"), self)
@@ -132,6 +144,15 @@ class SemClassifier(QWidget):
             self.state.phase = Phase.STOPPING
             self._jobs["classify"].stop()
 
+    def add_map(self, category: int | None) -> None:
+        """Show a category's probability, or the confidence for None, of the chosen result as an image."""
+        chosen = self.results.chosen()
+        if chosen is None:
+            return
+        labels = chosen[0]
+        work = partial(score_job, predictions_of(labels), leading_of(labels), category)
+        self._start("map", work, partial(self._map_drawn, labels))
+
     def export(self, folder: str) -> None:
         """Write overlay, CSV, GeoJSON and JSON of every result into a folder, in the background."""
         work = [(layer, image_of(self._viewer, layer)) for layer in results(self._viewer)]
@@ -139,9 +160,12 @@ class SemClassifier(QWidget):
         if not targets:
             self.state.say("Nothing to save: the images of these results are closed.", problem=True)
             return
+        closed = len(work) - len(targets)
         self.state.say("Saving…")
         pairs = [(layer.metadata, target) for layer, target in targets]
-        self._start("export", partial(export_job, pairs, folder, self.results.colors), self.state.say)
+        left_out = f" {closed} left out: the image is closed." if closed else ""
+        work_to_do = partial(export_job, pairs, folder, self.results.colors)
+        self._start("export", work_to_do, lambda sentence: self.state.say(sentence + left_out, problem=bool(closed)))
 
     def closeEvent(self, event: Any) -> None:
         """Stop all work and let go of the viewer."""
@@ -169,9 +193,9 @@ class SemClassifier(QWidget):
         if update.problem:
             self._problems.append(update.problem)
         if update.data is not None and update.target is not None:
-            name = f"{update.target.name} · {Path(model).stem}"
             colors = self.results.shown_colors()
-            show_result(self._viewer, update.target, update.predictions, update.data, colors, name)
+            shown = update.predictions, update.summaries, update.data
+            show_result(self._viewer, update.target, *shown, colors, model)
             self.results.refresh()
 
     def _classify_ended(self, settings: Settings, failure: str | None) -> None:
@@ -189,18 +213,11 @@ class SemClassifier(QWidget):
             seconds = time_text(done / rate) if rate else "no time"
             skipped = f" {len(self._problems)} left out: {self._problems[0]}" if self._problems else ""
             self.state.say(f"Done: {done:,} {units} in {seconds}.{skipped}", problem=bool(self._problems))
-            if self.settings.confidence.value:
-                self._add_confidence()
 
-    def _add_confidence(self) -> None:
-        chosen = self.results.chosen()
-        if chosen is None:
-            return
-        labels: Labels = chosen[0]
-        old = f"{labels.name} · confidence"
-        if old in self._viewer.layers and SCORE_KEY in self._viewer.layers[old].metadata:
-            self._viewer.layers.remove(old)
-        show_scores(self._viewer, labels, None)
+    def _map_drawn(self, labels: Labels, layer: LayerData) -> None:
+        if labels in self._viewer.layers:
+            image = show_scores(self._viewer, labels, *layer[:2])
+            self.state.say(f"Added {image.name}.")
 
     # -- what the dock shows --------------------------------------------------------------------------------------
 
@@ -223,7 +240,7 @@ class SemClassifier(QWidget):
         if card is None or not layers:
             return
         try:
-            targets = [target_of(layer) for layer in layers]
+            targets = self._targets.of(layers)
         except SemclassError as error:
             self.run.set_missing(str(error))
             self.run.estimate.setText(str(error))
@@ -286,12 +303,22 @@ class SemClassifier(QWidget):
             earlier.stop()
             earlier.blockSignals(True)
         job = Job(work, self)
-        job.progressed.connect(on_news)
+
+        def heard(slot: Any) -> Any:
+            """News that Qt had queued before the job was replaced, or the dock closed, must not arrive."""
+
+            def if_wanted(*news: Any) -> None:
+                if isalive(self) and not self._gone and self._jobs.get(kind) is job:
+                    slot(*news)
+
+            return if_wanted
+
+        job.progressed.connect(heard(on_news))
         if on_end is None:
-            job.failed.connect(lambda sentence: self.state.say(sentence, problem=True))
+            job.failed.connect(heard(lambda sentence: self.state.say(sentence, problem=True)))
         else:
-            job.finished.connect(lambda: on_end(None))
-            job.failed.connect(on_end)
+            job.finished.connect(heard(lambda: on_end(None)))
+            job.failed.connect(heard(on_end))
         self._jobs[kind] = job
         job.start()
 

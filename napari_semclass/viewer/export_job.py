@@ -27,7 +27,7 @@ def export_job(
             shown = recoloured(prediction, colors)
             write_overlay(shown, micrograph, stem.with_name(f"{stem.name}.overlay.png"))
             write_json(shown, stem.with_name(f"{stem.name}.json"))
-            if prediction.grid.tile and len(prediction.grid) > 1:
+            if not prediction.whole:
                 write_tiles_csv(shown, stem.with_name(f"{stem.name}.tiles.csv"))
                 write_geojson(shown, stem.with_name(f"{stem.name}.geojson"))
             written += 1

@@ -173,7 +173,8 @@ def _about(layers: Sequence[Image]) -> str:
     shape = (layer.data[0] if layer.multiscale else layer.data).shape
     height, width = shape[-3:-1] if layer.rgb else shape[-2:]
     size = pixel_size(layer)
-    return f"{width:,} × {height:,} px, " + ("pixel size unknown" if size is None else f"{length_text(size)}/px")
+    text = f"{width:,} × {height:,} px, " + ("pixel size unknown" if size is None else f"{length_text(size)}/px")
+    return f"{text}; finest of {len(layer.data)} levels is used" if layer.multiscale else text
 
 
 def _narrow(box: QComboBox) -> QComboBox:

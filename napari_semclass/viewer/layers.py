@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isclose, prod
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,13 @@ from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 
 from napari_semclass.classify import Prediction
-from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, labels_keywords, score_data
+from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, labels_keywords
+from napari_semclass.classify.prediction import Summary
 from napari_semclass.micrograph import Micrograph, as_micrographs
 
 IMAGE_KEY = "image"
 RESULT_KEY = "result"
+SUMMARIES_KEY = "summaries"
 # Marks the probability and confidence images we add, which are no micrographs.
 SCORE_KEY = "semclass_score"
 _USUAL_CANVAS = (800, 600)
@@ -50,6 +53,31 @@ def target_of(layer: Image) -> Target:
     return Target(layer, layer.name, tuple(micrographs), leading)
 
 
+class Targets:
+    """Targets of layers, kept while a layer shows the same data, so that its data bars are searched for once."""
+
+    def __init__(self) -> None:
+        self._known: dict[Any, tuple[tuple[Any, ...], Target]] = {}
+
+    def of(self, layers: Sequence[Image]) -> list[Target]:
+        """The targets of these layers; those of others are forgotten.
+
+        Raises
+        ------
+        MicrographError
+            When a layer's pixels cannot be a micrograph.
+        """
+        kept = {}
+        for layer in layers:
+            state = (layer.name, pixel_size(layer), bool(layer.rgb))
+            data, known = self._known.get(layer.unique_id, ((), None))
+            if known is None or data[0] is not layer.data or data[1:] != state:
+                data, known = (layer.data, *state), target_of(layer)
+            kept[layer.unique_id] = data, known
+        self._known = kept
+        return [target for _, target in kept.values()]
+
+
 def pixel_size(layer: Layer) -> float | None:
     """Metres per pixel from the layer's scale and units; None when the unit is no length or the pixel not square."""
     units = getattr(layer, "units", None)
@@ -75,15 +103,20 @@ def show_result(
     viewer: ViewerModel,
     target: Target,
     predictions: Sequence[Prediction | None],
+    summaries: Sequence[Summary | None],
     data: Any,
     colors: Mapping[str, str],
-    name: str,
+    model: str,
 ) -> Labels:
-    """Add the overlay of a target, or bring an earlier one of the same name up to date."""
+    """Add the overlay of a target, or bring an earlier one by the same model (name or path) up to date."""
+    name = f"{target.name} · {Path(model).stem}"
     keywords = labels_keywords(predictions, colors)
-    keywords["metadata"][METADATA_KEY][IMAGE_KEY] = target.layer.unique_id
-    keywords["metadata"][METADATA_KEY][RESULT_KEY] = name
-    mine = (target.layer.unique_id, name)
+    keywords["metadata"][METADATA_KEY] |= {
+        IMAGE_KEY: target.layer.unique_id,
+        RESULT_KEY: model,
+        SUMMARIES_KEY: list(summaries),
+    }
+    mine = (target.layer.unique_id, model)
     present = next((layer for layer in results(viewer) if _belongs(layer) == mine), None)
     ndim = len(target.leading) + 2
     if present is not None and present.multiscale == isinstance(data, list) and present.ndim == ndim:
@@ -108,11 +141,12 @@ def _belongs(labels: Labels) -> tuple[Any, Any]:
     return remembered.get(IMAGE_KEY), remembered.get(RESULT_KEY)
 
 
-def show_scores(viewer: ViewerModel, labels: Labels, category: int | None) -> Image:
-    """Add the probability of one category (or the confidence, for None) of a result as an Image layer above it."""
-    data, keywords, _ = score_data(predictions_of(labels), leading_of(labels), category)
-    keywords["name"] = f"{labels.name} · {keywords['name']}"
-    keywords["metadata"] = {SCORE_KEY: True}
+def show_scores(viewer: ViewerModel, labels: Labels, data: Any, keywords: Mapping[str, Any]) -> Image:
+    """Add a probability or confidence image of a result above it, in place of an earlier one of that name."""
+    keywords = {**keywords, "name": f"{labels.name} · {keywords['name']}", "metadata": {SCORE_KEY: True}}
+    old = keywords["name"]
+    if old in viewer.layers and SCORE_KEY in viewer.layers[old].metadata:
+        viewer.layers.remove(old)
     image = Image(data, multiscale=isinstance(data, list), **keywords, **placement(labels))
     viewer.layers.insert(_above(viewer, labels), image)
     return image
@@ -126,6 +160,11 @@ def results(viewer: ViewerModel) -> list[Labels]:
 def predictions_of(labels: Labels) -> list[Prediction | None]:
     """The predictions a result layer shows, one per plane."""
     return list(labels.metadata[METADATA_KEY][PREDICTIONS_KEY])
+
+
+def summaries_of(labels: Labels) -> list[Summary | None]:
+    """What a result layer's predictions come to, one per plane."""
+    return list(labels.metadata[METADATA_KEY][SUMMARIES_KEY])
 
 
 def leading_of(labels: Labels) -> tuple[int, ...]:

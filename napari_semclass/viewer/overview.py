@@ -6,7 +6,7 @@ import numpy as np
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QHeaderView, QTreeWidget, QTreeWidgetItem, QWidget
 
-from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.prediction import Summary
 
 _KEY = Qt.ItemDataRole.UserRole
 
@@ -28,19 +28,18 @@ class Overview(QTreeWidget):
             self.header().setSectionResizeMode(column, mode)
         self.currentItemChanged.connect(self._chosen)
 
-    def show_results(self, rows: Sequence[tuple[str, int, Prediction]], current: tuple[str, int] | None) -> None:
-        """Fill the table with (layer name, plane, prediction) and mark the current one."""
+    def show_results(self, rows: Sequence[tuple[str, int, Summary]], current: tuple[str, int] | None) -> None:
+        """Fill the table with (layer name, plane, summary) and mark the current one."""
         self.blockSignals(True)
         self.clear()
-        for layer, plane, prediction in rows:
-            mean = prediction.mean_probabilities()
-            best = int(np.nan_to_num(mean).argmax())
+        for layer, plane, summary in rows:
+            best = int(np.nan_to_num(summary.mean).argmax())
             item = QTreeWidgetItem(self)
             texts = (
-                prediction.source,
-                prediction.names[best],
-                f"{100 * prediction.area_fractions()[best]:.0f} %",
-                f"{100 * mean[best]:.0f} %",
+                summary.source,
+                summary.categories[best].name,
+                f"{100 * summary.fractions[best]:.0f} %",
+                f"{100 * summary.mean[best]:.0f} %",
             )
             for column, text in enumerate(texts):
                 item.setText(column, text)

@@ -1,14 +1,17 @@
 """Results: the legend of the chosen one, the overview of all, and what can be done with them."""
 
+from functools import partial
+from html import escape
+
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout, QWidget
 
 from napari_semclass.classify.layers import colormap
-from napari_semclass.classify.prediction import Prediction
-from napari_semclass.viewer.layers import go_to, predictions_of, results
+from napari_semclass.classify.prediction import Prediction, Summary
+from napari_semclass.viewer.layers import go_to, predictions_of, results, summaries_of
 from napari_semclass.viewer.legend import Legend
 from napari_semclass.viewer.overview import Overview
 
@@ -18,12 +21,15 @@ _LEGEND_ROWS = 6
 class ResultsPanel(QWidget):
     """Follows the result layers of a viewer. Emits `export_requested` and `command_requested`.
 
+    `map_requested(index)` asks for an image of a category's probability, or of the confidence for None.
+
     `colors` holds the colours the user chose, `hidden` the categories unticked in the legend; both apply to every
     result, so that a category looks the same everywhere.
     """
 
     export_requested = Signal()
     command_requested = Signal()
+    map_requested = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -39,7 +45,12 @@ class ResultsPanel(QWidget):
         self.export.setToolTip("Write overlay picture, tiles as CSV, regions as GeoJSON, everything as JSON")
         self.copy = QPushButton("Copy co&mmand")
         self.copy.setToolTip("Copy the semclass command that gives the same numbers")
+        self.map = QPushButton("Add &map")
+        self.map.setToolTip("Show how sure the model is, or the probability of one category, as an image layer")
+        self.map.setMenu(QMenu(self.map))
+        self.map.menu().aboutToShow.connect(self._list_maps)
         buttons = QHBoxLayout()
+        buttons.addWidget(self.map)
         buttons.addWidget(self.export)
         buttons.addWidget(self.copy)
         layout = QVBoxLayout(self)
@@ -70,10 +81,10 @@ class ResultsPanel(QWidget):
     def refresh(self, event: object = None) -> None:
         """Read the result layers again."""
         rows = [
-            (layer.name, plane, prediction)
+            (layer.name, plane, summary)
             for layer in results(self._viewer)
-            for plane, prediction in enumerate(predictions_of(layer))
-            if prediction is not None and prediction.done.any()
+            for plane, summary in enumerate(summaries_of(layer))
+            if summary is not None
         ]
         keys = [row[:2] for row in rows]
         if self._current not in keys:
@@ -82,15 +93,27 @@ class ResultsPanel(QWidget):
         self.overview.setVisible(len(rows) > 1)
         if self._current is None:
             return
-        prediction = rows[keys.index(self._current)][2]
-        self.title.setText(_sentence(prediction))
-        whole = len(prediction.grid) == 1
-        counts = np.zeros(len(prediction.names), dtype=np.int64) if whole else prediction.counts()
-        shares = prediction.mean_probabilities() if whole else prediction.area_fractions()
-        self.legend.setHeaderLabels(["Category", "", "Probability"] if whole else ["Category", "Tiles", "Area"])
-        self.legend.show_categories(prediction.categories, self.colors, self.hidden, counts.tolist(), shares.tolist())
+        summary = rows[keys.index(self._current)][2]
+        self.title.setText(_sentence(summary))
+        counts = np.zeros_like(summary.counts) if summary.whole else summary.counts
+        shares = summary.mean if summary.whole else summary.fractions
+        self.legend.setHeaderLabels(["Category", "", "Probability"] if summary.whole else ["Category", "Tiles", "Area"])
+        self.legend.show_categories(summary.categories, self.colors, self.hidden, counts.tolist(), shares.tolist())
         if len(rows) > 1:
             self.overview.show_results(rows, self._current)
+
+    def _list_maps(self) -> None:
+        """Fill the menu with the categories of the chosen result."""
+        menu = self.map.menu()
+        menu.clear()
+        chosen = self.chosen()
+        if chosen is None:
+            return
+        menu.addAction("Confidence", partial(self.map_requested.emit, None))
+        menu.addSeparator()
+        first = next(p for p in predictions_of(chosen[0]) if p is not None)
+        for index, name in enumerate(first.names):
+            menu.addAction(f"Probability of {name}".replace("&", "&&"), partial(self.map_requested.emit, index))
 
     def chosen(self) -> tuple[Labels, int] | None:
         """The result layer and plane that the legend shows."""
@@ -150,11 +173,11 @@ def surest_tile(prediction: Prediction, category: str) -> int | None:
     return int(max(has_it.nonzero()[0], key=lambda tile: confidence[tile]))
 
 
-def _sentence(prediction: Prediction) -> str:
-    mean = prediction.mean_probabilities()
-    best = int(mean.argmax())
-    if len(prediction.grid) == 1:
-        return f"<b>{prediction.source}</b>: {prediction.names[best]}, {100 * mean[best]:.0f} % sure"
-    fraction = 100 * prediction.area_fractions().max()
-    most = prediction.names[int(prediction.area_fractions().argmax())]
-    return f"<b>{prediction.source}</b>: mostly {most} ({fraction:.0f} % of the area)"
+def _sentence(summary: Summary) -> str:
+    source = escape(summary.source)
+    if summary.whole:
+        best = int(summary.mean.argmax())
+        return f"<b>{source}</b>: {escape(summary.categories[best].name)}, {100 * summary.mean[best]:.0f} % sure"
+    most = int(summary.fractions.argmax())
+    name = escape(summary.categories[most].name)
+    return f"<b>{source}</b>: mostly {name} ({100 * summary.fractions[most]:.0f} % of the area)"

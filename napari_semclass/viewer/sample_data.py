@@ -3,7 +3,6 @@
 import threading
 from collections.abc import Generator
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from napari.utils.notifications import show_error
@@ -40,7 +39,7 @@ def mosaic() -> list[LayerData]:
 
 def nffa() -> list[LayerData]:
     """A few real micrographs of the NFFA-EUROPE set, downloaded after asking; nothing when that fails."""
-    examples: list[tuple[str, Path]] = []
+    examples: list[LayerData] = []
     problems: list[str] = []
     dialog = QProgressDialog("Downloading NFFA-EUROPE examples…", "", 0, 0)
     dialog.setCancelButton(None)
@@ -57,11 +56,11 @@ def nffa() -> list[LayerData]:
     dialog.close()
     if problems:
         show_error(problems[0])
-    return [(open_micrographs(path)[0].pixels, {"name": name}, "image") for name, path in examples]
+    return examples
 
 
-def _fetch_examples(stop: threading.Event) -> Generator[list[tuple[str, Path]], None, None]:
-    yield nffa_examples(_agreed)
+def _fetch_examples(stop: threading.Event) -> Generator[list[LayerData], None, None]:
+    yield [(open_micrographs(path)[0].pixels, {"name": name}, "image") for name, path in nffa_examples(_agreed)]
 
 
 # The job asks from its thread; only the GUI thread may show a window. Ten minutes to answer.

@@ -90,10 +90,7 @@ class SettingsPanel(QWidget):
             text="average over flips and turns",
             tooltip="Eight views of every tile: a little better, eight times slower",
         )
-        self.confidence = MagicCheckBox(
-            text="add a confidence image", tooltip="How sure the model is, as a layer of its own"
-        )
-        form = Container(widgets=[self.device, self.dihedral, self.confidence], labels=True)
+        form = Container(widgets=[self.device, self.dihedral], labels=True)
         form.native.layout().setContentsMargins(0, 0, 0, 0)
         form.changed.connect(self._edited)
         more = QCollapsible("More")

@@ -12,17 +12,7 @@ import zarr
 
 import napari_semclass
 from napari_semclass.cli import main
-from napari_semclass.model import Model, save_model
-
-
-@pytest.fixture
-def models(tiny_model, tmp_path, monkeypatch):
-    """A folder of the user's own models with `tiny` in it."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    save_model(tiny_model.network, tiny_model.card, folder / "tiny.safetensors", half=False)
-    monkeypatch.setenv("SEMCLASS_MODELS", str(folder))
-    return folder
+from napari_semclass.model import Model
 
 
 @pytest.fixture

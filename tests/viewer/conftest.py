@@ -1,23 +1,10 @@
 """A real viewer window with the dock in it, and a tiny model to choose."""
 
-import shutil
 
 import pytest
 
-from napari_semclass.model import save_model
 from napari_semclass.viewer.dock import SemClassifier
 from napari_semclass.viewer.state import Phase
-
-
-@pytest.fixture
-def models(tiny_model, tmp_path, monkeypatch):
-    """A folder of the user's own models, holding `tiny`."""
-    folder = tmp_path / "models"
-    folder.mkdir()
-    save_model(tiny_model.network, tiny_model.card, folder / "tiny.safetensors", half=False)
-    monkeypatch.setenv("SEMCLASS_MODELS", str(folder))
-    yield folder
-    shutil.rmtree(folder)
 
 
 @pytest.fixture

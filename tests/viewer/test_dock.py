@@ -273,15 +273,49 @@ def test_cancelling_the_choice_of_a_model_file_keeps_the_model(dock, monkeypatch
     assert dock.inputs.model() == "tiny"
 
 
-def test_a_confidence_image_can_be_added(dock, viewer, idle, qtbot, three_bands):
-    dock.settings.confidence.value = True
+def test_confidence_and_probabilities_can_be_added_as_images(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands")
+    click(qtbot, dock.run.classify)
+    idle()
+
+    def add(entry):
+        dock.results.map.menu().aboutToShow.emit()
+        (action,) = [action for action in dock.results.map.menu().actions() if action.text() == entry]
+        action.trigger()
+        qtbot.waitUntil(lambda: dock.state.message.startswith("Added"), timeout=60_000)
+        dock.state.say("")
+
     for _ in range(2):
-        click(qtbot, dock.run.classify)
-        idle()
-    (score,) = [layer for layer in viewer.layers if layer.name.endswith("confidence")]
-    assert 0 < score.data.min() <= score.data.max() <= 1
-    assert dock.inputs.micrographs.count() == 1  # our own image is no micrograph to classify
+        add("Confidence")
+    add("Probability of bright")
+    (confidence,) = [layer for layer in viewer.layers if layer.name.endswith("confidence")]
+    assert 0 < confidence.data.min() <= confidence.data.max() <= 1
+    (bright,) = [layer for layer in viewer.layers if layer.name.endswith("probability of bright")]
+    assert bright.data[:, :64].max() < 0.5 < bright.data[:, 96:].min()
+    assert dock.inputs.micrographs.count() == 1  # our own images are no micrographs to classify
+
+
+def test_news_of_a_replaced_job_does_not_arrive(dock, qtbot):
+    heard = []
+    posted = threading.Event()
+
+    def old(stop):
+        yield "old"
+        posted.set()
+
+    def new(stop):
+        yield "new"
+
+    dock._start("trial", old, heard.append)
+    assert posted.wait(10)  # "old" now waits in Qt's queue
+    dock._start("trial", new, heard.append)
+    qtbot.waitUntil(lambda: "new" in heard, timeout=10_000)
+    assert heard == ["new"]
+
+
+def test_the_level_of_a_pyramid_is_said(dock, viewer, three_bands):
+    viewer.add_image([three_bands, three_bands[::2, ::2]], multiscale=True, name="pyramid")
+    assert "finest of 2 levels" in dock.inputs.about_micrographs.text()
 
 
 def test_removing_layers_while_it_runs_does_no_harm(dock, viewer, idle, qtbot, three_bands, slow):

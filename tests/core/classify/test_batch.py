@@ -284,3 +284,24 @@ def test_what_cannot_be_done_is_said_before_anything_is_written(tiny_model, tmp_
         with pytest.raises(SemclassError, match=r"stride|warp"):
             Batch([tmp_path], tiny_model, settings, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems' file names are Unicode")
+def test_a_name_that_is_not_unicode_is_classified_and_not_repeated(data, tiny_model, three_bands):
+    strange = os.fsencode(data) + b"/n\xff.png"
+    with open(strange, "wb") as file:  # noqa: PTH123 - a Path cannot be made of such bytes
+        iio.imwrite(file, three_bands, extension=".png")
+    batch = run(tiny_model)
+    assert {entry.status for entry in batch.entries if "\\xff" in entry.file} == {"done"}
+    assert summary()["data/n\\xff.png"]["category"]
+    again = run(tiny_model)
+    assert not [entry for entry in again.todo if "\\xff" in entry.file]
+
+
+def test_what_is_to_know_about_the_pixels_is_recorded(data, tiny_model, three_bands):
+    with tifffile.TiffWriter(data / "two.tif") as writer:
+        writer.write(three_bands)
+        writer.write(three_bands[:20, :20])
+    run(tiny_model)
+    (entry,) = [entry for entry in record()["files"] if entry["file"] == "data/two.tif"]
+    assert "first of 2 images" in entry["rows"][0]["note"]

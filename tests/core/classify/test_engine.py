@@ -11,8 +11,9 @@ import zarr
 from napari_semclass.classify import Settings, classification_steps, classify_micrograph
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.whole import square_crops
-from napari_semclass.errors import DeviceError, MicrographError, SettingsError
+from napari_semclass.errors import DeviceError, MicrographError, ModelError, SettingsError
 from napari_semclass.micrograph import DataBar, Micrograph, as_micrographs
+from napari_semclass.model import Model
 
 
 def bands(pixels):
@@ -174,3 +175,37 @@ def test_problems_are_our_errors(tiny_model, three_bands):
         classify_micrograph(bands(three_bands), tiny_model, Settings(tile=32, stride=64))
     with pytest.raises(MicrographError, match="constant"):
         classify_micrograph(bands(np.zeros((64, 64))), tiny_model)
+
+
+def overflowing(model, below):
+    """The model with a network that answers NaN in numbers smaller than `below` bytes each, as an overflow does."""
+
+    class Network(torch.nn.Module):
+        def forward(self, batch):
+            scores = model.network(batch)
+            halved = torch.is_autocast_enabled("cpu")
+            return scores * torch.nan if (2 if halved else 4) < below else scores
+
+    network = Network()
+    network.body = model.network
+    return Model(network, model.card, model.sha256)
+
+
+def test_what_float16_cannot_hold_is_computed_again_in_float32(tiny_model, three_bands, monkeypatch):
+    monkeypatch.setattr("napari_semclass.classify.forward.fast_precision", lambda device: torch.bfloat16)
+    prediction = classify_micrograph(bands(three_bands), overflowing(tiny_model, below=4))
+    assert prediction.done.all()
+    assert prediction.made["precision"] == "float32"
+    expected = classify_micrograph(bands(three_bands), tiny_model).tile_categories()
+    np.testing.assert_array_equal(prediction.tile_categories(), expected)
+
+
+def test_an_answer_that_is_no_number_is_an_error_and_not_unclassified(tiny_model, three_bands):
+    with pytest.raises(ModelError, match="not a number"):
+        classify_micrograph(bands(three_bands), overflowing(tiny_model, below=8))
+
+
+@pytest.mark.parametrize("wrong", [{"mode": "pixels"}, {"batch": 0}])
+def test_settings_that_make_no_sense_are_refused(wrong):
+    with pytest.raises(SettingsError, match=str(next(iter(wrong.values())))):
+        Settings(**wrong)

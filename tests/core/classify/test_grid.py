@@ -80,3 +80,8 @@ def test_impossible_tiles_are_refused(tile, stride, sentence):
 
 def test_a_whole_picture_is_one_box_of_the_tallest_part():
     assert whole_grid((768, 1024), [(0, 640), (700, 768)]).box(0) == (0, 0, 640, 1024)
+
+
+def test_more_tiles_than_memory_holds_are_refused_before_they_are_made():
+    with pytest.raises(SettingsError, match="400,000,000 tiles"):
+        tile_grid((20_000, 20_000), 1)

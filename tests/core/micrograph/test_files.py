@@ -127,3 +127,27 @@ def test_a_truncated_png_is_refused(tmp_path):
 def test_a_name_too_long_for_the_disk_is_no_file(tmp_path):
     with pytest.raises(MicrographError, match="no such file"):
         open_micrographs(tmp_path / ("x" * 300 + ".tif"))
+
+
+@pytest.mark.parametrize("eager", [True, False])
+def test_numbers_that_are_no_grey_levels_become_them(tmp_path, monkeypatch, eager):
+    if not eager:
+        monkeypatch.setattr("napari_semclass.micrograph.files._EAGER_BYTES", 10)
+    tifffile.imwrite(tmp_path / "negative.tif", 255 - PICTURE, photometric="miniswhite")
+    np.testing.assert_array_equal(pixels(tmp_path / "negative.tif"), PICTURE)
+    reversed_greys = np.repeat(np.arange(255, -1, -1, dtype=np.uint16)[None] * 257, 3, axis=0)
+    tifffile.imwrite(tmp_path / "palette.tif", 255 - PICTURE, photometric="palette", colormap=reversed_greys)
+    np.testing.assert_allclose(pixels(tmp_path / "palette.tif"), PICTURE, atol=0.1)
+    ink = np.stack([PICTURE] * 3 + [np.zeros_like(PICTURE)], axis=-1)
+    tifffile.imwrite(tmp_path / "cmyk.tif", ink, photometric="separated")
+    np.testing.assert_allclose(pixels(tmp_path / "cmyk.tif"), 255.0 - PICTURE, atol=1.5)
+
+
+def test_other_images_in_a_tiff_are_mentioned(tmp_path):
+    with tifffile.TiffWriter(tmp_path / "a.tif") as writer:
+        writer.write(PICTURE)
+        writer.write(PICTURE[:30, :40])
+    (micrograph,) = open_micrographs(tmp_path / "a.tif")
+    assert micrograph.shape == PICTURE.shape
+    assert "first of 2 images" in micrograph.note
+    assert "30 x 40" in micrograph.note
