@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from napari_semclass import Card, Settings, classify_micrograph, load_model, open_micrographs
 from napari_semclass.learn.dataset import Picture, read_manifest
 from napari_semclass.learn.frozen import held_out_heads, whole_probabilities
+from napari_semclass.learn.head_plan import HeadPlan, read_head_plan
 from napari_semclass.learn.metrics import accuracy, balanced_accuracy, with_interval
-from napari_semclass.learn.plan import Plan, read_plan
 from napari_semclass.learn.split import read_folds, splits_of_folds
 from napari_semclass.learn.views import features_of
 
@@ -32,7 +32,7 @@ from fit_starter import CATEGORIES, blank_card, look_at_all, numbered  # noqa: E
 from semclass_training.imagenet import imagenet_backbone  # noqa: E402
 
 
-def plain_features(pictures: Sequence[Picture], card: Card, plan: Plan) -> NDArray[np.float32]:
+def plain_features(pictures: Sequence[Picture], card: Card, plan: HeadPlan) -> NDArray[np.float32]:
     """Features (pictures, features) of squeezed pictures, averaged over a flip."""
     network = imagenet_backbone(plan.backbone)
     features = []
@@ -63,7 +63,7 @@ def main() -> None:
     arguments.add_argument("--data", type=Path, required=True)
     data = arguments.parse_args().data
     pictures = read_manifest(data)
-    plan = read_plan(TRAINING / "starter.toml")
+    plan = read_head_plan(TRAINING / "starter.toml")
     card = blank_card(plan)
     labels, groups = numbered(pictures)
     splits = list(splits_of_folds(read_folds(pictures, data, TRAINING / "nffa_folds.csv")))

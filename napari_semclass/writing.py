@@ -1,6 +1,7 @@
 """Files written whole or not at all: what is there stays until its successor is complete."""
 
 import os
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -20,7 +21,7 @@ def replacing(path: Path) -> Iterator[Path]:
         When anything cannot be written, such as for want of space or permission.
     """
     # Short, so that a file name as long as the system allows can still be written.
-    temporary = path.with_name(f".{os.getpid()}.part")
+    temporary = path.with_name(f".{os.getpid()}-{threading.get_native_id()}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary

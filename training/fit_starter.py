@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.dataset import Picture, data_sha256, read_manifest
 from napari_semclass.learn.frozen import Looks, fit_on, held_out_heads, look_at, whole_probabilities
+from napari_semclass.learn.head_plan import HeadPlan, read_head_plan
 from napari_semclass.learn.linear_head import LinearHead, fit_temperature
 from napari_semclass.learn.metrics import accuracy, balanced_accuracy, recalls, with_interval
-from napari_semclass.learn.plan import Plan, read_plan
 from napari_semclass.learn.split import leave_one_group_out
 from napari_semclass.model import Card, Category, Preprocessing, TestResult, build_network, save_model
 from semclass_training.imagenet import imagenet_backbone
@@ -59,7 +59,7 @@ CREDIT = (
 )
 
 
-def blank_card(plan: Plan) -> Card:
+def blank_card(plan: HeadPlan) -> Card:
     """The starter's card before it is tested."""
     return Card(
         name="starter",
@@ -84,7 +84,7 @@ def numbered(pictures: Sequence[Picture]) -> tuple[NDArray[np.int64], NDArray[np
     return labels, np.unique([picture.group for picture in pictures], return_inverse=True)[1]
 
 
-def look_at_all(pictures: Sequence[Picture], card: Card, plan: Plan) -> list[Looks]:
+def look_at_all(pictures: Sequence[Picture], card: Card, plan: HeadPlan) -> list[Looks]:
     """Features of all pictures, with a line of progress on stderr."""
     looks = []
     for look in look_at(pictures, imagenet_backbone(plan.backbone), card, plan):
@@ -94,7 +94,7 @@ def look_at_all(pictures: Sequence[Picture], card: Card, plan: Plan) -> list[Loo
     return looks
 
 
-def tested(pictures: Sequence[Picture], looks: Sequence[Looks], plan: Plan) -> tuple[tuple[TestResult, ...], float]:
+def tested(pictures: Sequence[Picture], looks: Sequence[Looks], plan: HeadPlan) -> tuple[tuple[TestResult, ...], float]:
     """Leave-one-group-out results for whole pictures and for tiles, and the temperature fitted on held-out crops."""
     labels, groups = numbered(pictures)
     images = np.zeros(len(pictures), dtype=np.int64)
@@ -174,7 +174,7 @@ def main() -> int:
     arguments.add_argument("--out", type=Path, default=OUT)
     options = arguments.parse_args()
     try:
-        plan = read_plan(options.plan)
+        plan = read_head_plan(options.plan)
         pictures = read_manifest(options.data)
         card = blank_card(plan)
         looks = look_at_all(pictures, card, plan)

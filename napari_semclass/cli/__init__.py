@@ -6,6 +6,9 @@ import sys
 from collections.abc import Sequence
 
 import napari_semclass
+from napari_semclass.cli.audit import add_audit, audit
+from napari_semclass.cli.evaluate import add_evaluate, evaluate
+from napari_semclass.cli.train import add_train, train
 from napari_semclass.errors import SemclassError
 
 _CLASSIFY = """\
@@ -44,6 +47,12 @@ def _run(options: argparse.Namespace) -> int:
         from napari_semclass.cli.models import models
 
         return models()
+    if options.command == "train":
+        return train(options)
+    if options.command == "audit":
+        return audit(options)
+    if options.command == "evaluate":
+        return evaluate(options)
     from napari_semclass.cli.demo import demo
 
     return demo(options.out, viewer=not options.no_viewer)
@@ -54,6 +63,9 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"semclass {napari_semclass.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_classify(commands)
+    add_audit(commands)
+    add_train(commands)
+    add_evaluate(commands)
     commands.add_parser("models", help="list the models, what they tell apart and how well")
     demo = commands.add_parser("demo", help="classify a synthetic mosaic and show the result in napari")
     demo.add_argument("--out", metavar="DIR", default="semclass-demo", help="output folder (default: %(default)s)")

@@ -10,8 +10,8 @@ from scipy.special import softmax
 from torch import nn
 
 from napari_semclass.learn.dataset import Picture
+from napari_semclass.learn.head_plan import HeadPlan, View
 from napari_semclass.learn.linear_head import LinearHead, fit_linear_head, group_weights
-from napari_semclass.learn.plan import Plan, View
 from napari_semclass.learn.split import Split
 from napari_semclass.learn.views import features_of, tile_crops, turned, view_crops
 from napari_semclass.micrograph import grey_range, open_micrographs
@@ -34,7 +34,7 @@ class Looks:
     tiles: Features
 
 
-def look_at(pictures: Sequence[Picture], network: nn.Module, card: Card, plan: Plan) -> Iterator[Looks]:
+def look_at(pictures: Sequence[Picture], network: nn.Module, card: Card, plan: HeadPlan) -> Iterator[Looks]:
     """Features of each picture, in order; each crop to learn from is seen as it is and turned, and averaged.
 
     `network` is a timm network in evaluation mode with its classifier taken off. A picture with several planes
@@ -60,7 +60,7 @@ def fit_on(
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
     categories: int,
-    plan: Plan,
+    plan: HeadPlan,
 ) -> LinearHead:
     """The linear head learned from the pictures at `indices`; every view of every group has the same weight.
 
@@ -90,7 +90,7 @@ def held_out_heads(
     labels: NDArray[np.int64],
     groups: NDArray[np.int64],
     categories: int,
-    plan: Plan,
+    plan: HeadPlan,
 ) -> Iterator[tuple[NDArray[np.int64], LinearHead]]:
     """For each split: the held-out indices, and the head that never saw them."""
     for training, held_out in splits:

@@ -1,4 +1,4 @@
-"""How good answers are, with intervals that respect groups."""
+"""How good and how well calibrated answers are, with intervals that respect groups."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,6 +18,33 @@ class Share:
 
     def __str__(self) -> str:
         return f"{self.value:.3f} [{self.low:.3f}, {self.high:.3f}]"
+
+
+@dataclass(frozen=True, eq=False)
+class Reliability:
+    """Answers in bins of rising confidence, each holding as many answers as the next.
+
+    Parameters
+    ----------
+    confidence, accuracy : array (bins,)
+        Mean confidence of the answers in each bin, and the share of them that is right.
+    count : array (bins,)
+        Number of answers in each bin.
+    """
+
+    confidence: NDArray[np.float64]
+    accuracy: NDArray[np.float64]
+    count: NDArray[np.int64]
+
+    @property
+    def error(self) -> float:
+        """Expected calibration error: mean gap between confidence and accuracy, bins weighted by their answers."""
+        return float(np.average(np.abs(self.accuracy - self.confidence), weights=self.count))
+
+
+def percent(share: float) -> str:
+    """A share in [0, 1] in per cent, with one decimal."""
+    return f"{100 * share:.1f} %"
 
 
 def accuracy(truth: NDArray[np.int64], answers: NDArray[np.int64]) -> float:
@@ -60,3 +87,29 @@ def with_interval(
     ]
     low, high = np.percentile(draws, [2.5, 97.5])
     return Share(statistic(np.arange(len(number))), float(low), float(high))
+
+
+def reliability(probabilities: NDArray[np.float64], truth: NDArray[np.int64], bins: int = 15) -> Reliability:
+    """How often answers of about the same confidence are right.
+
+    Parameters
+    ----------
+    probabilities : array (samples, categories)
+        Rows sum to 1; the answer is the largest.
+    truth : array (samples,)
+    bins : int
+        Of equal mass; fewer when there are fewer samples.
+
+    Notes
+    -----
+    Bins of equal mass estimate the error with less bias than bins of equal width.
+    Source: Nixon et al., Measuring Calibration in Deep Learning, CVPR workshops 2019.
+    """
+    confidence = probabilities.max(axis=1)
+    right = probabilities.argmax(axis=1) == truth
+    parts = np.array_split(np.argsort(confidence, kind="stable"), min(bins, len(truth)))
+    return Reliability(
+        np.array([confidence[part].mean() for part in parts]),
+        np.array([right[part].mean() for part in parts]),
+        np.array([len(part) for part in parts]),
+    )

@@ -1,91 +1,229 @@
 """The plan: everything that decides a training run, as one dataclass and one TOML file."""
 
-import json
-import tomllib
+from dataclasses import asdict, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import ConfigDict, Field, TypeAdapter, model_validator
 from pydantic.dataclasses import dataclass
 
 from napari_semclass.errors import SettingsError
+from napari_semclass.learn.augmentation import Augmentation
+from napari_semclass.learn.toml import checked, read_toml, to_toml
+from napari_semclass.writing import replacing
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_Share = Annotated[float, Field(ge=0, lt=1)]
+_Pixels = Annotated[int, Field(ge=16, le=16_384)]
+_Size = Annotated[int, Field(ge=16, le=2048)]
+_Count = Annotated[int, Field(ge=0, le=10_000)]
+
+RECIPES = Path(__file__).parent / "recipes"
 
 
 @dataclass(frozen=True, config=_STRICT)
-class View:
-    """A way of looking at a picture while learning.
+class Stage:
+    """One step of progressive resizing.
 
     Parameters
     ----------
-    field : float
-        Side of the square crop as a share of the specimen's shorter side, in (0, 1]. 1 takes the crops that
-        classifying a whole picture takes; less takes `crops` random ones.
-    crops : int
-        Number of random crops; not used for whole pictures.
-    pixels : int
-        When not 0, the crop is shrunk to this side first, as small pictures of the same field are.
+    size : int
+        Side of the network's input in pixels: the same tile area resized, never a smaller crop.
+    epochs, frozen_epochs : int
+        Epochs of the whole network, after epochs in which only the classifier learns.
+    lr : float
+        Highest learning rate of the one-cycle schedule, of the classifier; frozen epochs take it, too.
+    batch : int
+        Tiles per step; halved by itself when memory runs out.
     """
 
-    field: Annotated[float, Field(gt=0, le=1)]
-    crops: Annotated[int, Field(ge=1)] = 1
-    pixels: Annotated[int, Field(ge=0)] = 0
+    size: _Size
+    epochs: _Count = 1
+    frozen_epochs: _Count = 0
+    lr: Annotated[float, Field(gt=0, le=10)] = 1e-3
+    batch: Annotated[int, Field(ge=1, le=4096)] = 32
+
+    @model_validator(mode="after")
+    def _has_work(self) -> "Stage":
+        if not self.epochs and not self.frozen_epochs:
+            raise ValueError("a stage needs at least one epoch")
+        return self
+
+
+@dataclass(frozen=True, config=_STRICT)
+class Held:
+    """What is held out for validation, by whole groups.
+
+    Parameters
+    ----------
+    share : float
+        Share of the tiles of each category, in [0, 1); 0 learns from everything and measures nothing.
+    folds, fold : int
+        With `folds` of at least 2, stratified group k-fold instead: fold number `fold` is held out.
+    """
+
+    share: _Share = 0.2
+    folds: Annotated[int, Field(ge=0, le=100)] = 0
+    fold: Annotated[int, Field(ge=0)] = 0
+
+    @model_validator(mode="after")
+    def _fold_exists(self) -> "Held":
+        if self.folds == 1 or self.fold >= max(1, self.folds):
+            raise ValueError("folds must be 0 or at least 2, and fold less than folds")
+        return self
 
 
 @dataclass(frozen=True, config=_STRICT)
 class Plan:
-    """A frozen backbone with a linear head.
+    """How a model is trained.
 
     Parameters
     ----------
     backbone : str
-        timm's name of the network.
-    mean, std : float
-        What its pretrained weights expect of grey levels in [0, 1].
-    input_size, tile : int
-        Side of the network's input; side of a tile in source pixels.
-    views : tuple of View
-        What is learned from each picture; each kind of view has the same weight.
+        timm's name of the network, or "starter" for the shipped model's.
+    pretrained : str
+        Start weights: "starter", "imagenet", "micronet", "none", or a file.
+    unit : "tile" or "image"
+        Learn what tiles show, or what whole pictures show.
+    tile, stride : int
+        Side of a tile and step to the next, in source pixels. An axis shorter than 1.5 tiles holds one tile.
+    fields : tuple of float
+        With unit "image": square crops to learn from, as shares of the picture's shorter side, in (0, 1].
+    stages : tuple of Stage
+        In order; none keeps the backbone as it is and fits a linear head only.
+    head : "linear" or "random"
+        Start the classifier as a logistic regression on the start weights' features, or at random.
     regularisation : float
-        scikit-learn's C of the logistic regression (smaller is smoother), on standardised features.
-    balance : float
-        0 weighs all groups alike, 1 all categories alike; between, a compromise.
+        scikit-learn's C of that regression.
+    body_rate : float
+        Learning rate of the network's first layers, as a share of the classifier's, in (0, 1]; between them it
+        rises evenly on a log scale (discriminative learning rates).
+    norm : "frozen" or "learned"
+        Whether BatchNorm keeps the statistics of the start weights.
+    label_smoothing, mixup : float
+        In [0, 1) and [0, 1]; mixup is the beta distribution's parameter, 0 turns it off.
+    balance : "none", "sampling" or "weights"
+        Against uneven categories: draw them equally often, or weigh the loss.
+    weight_decay, clip : float
+        Of AdamW; largest norm of the gradient (0 does not clip).
+    ema : float
+        Decay per step of the running average of weights that is validated and saved, in [0, 1); 0 turns it off.
+    start_share : float
+        Share of the start weights (with their linear head) blended into the final ones, in [0, 1]. What a network
+        knew before it saw few specimens helps on others. Source: Wortsman et al., Robust fine-tuning, CVPR 2022.
+    early_stop : int
+        End a stage after so many epochs without a better validation macro-F1; 0 never.
+    minutes : float
+        End after so long, with what was learned; 0 never.
     seed : int
+    augmentation : Augmentation
+    held : Held
     """
 
-    backbone: str
-    mean: float
-    std: Annotated[float, Field(gt=0)]
-    input_size: Annotated[int, Field(ge=16)]
-    tile: Annotated[int, Field(ge=16)]
-    views: Annotated[tuple[View, ...], Field(min_length=1)]
-    regularisation: Annotated[float, Field(gt=0)]
-    balance: Annotated[float, Field(ge=0, le=1)]
+    backbone: str = "starter"
+    pretrained: str = "starter"
+    unit: Literal["tile", "image"] = "tile"
+    tile: _Pixels = 224
+    stride: _Pixels = 224
+    fields: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0,)
+    stages: tuple[Stage, ...] = ()
+    head: Literal["linear", "random"] = "linear"
+    regularisation: Annotated[float, Field(gt=0)] = 0.01
+    body_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
+    norm: Literal["frozen", "learned"] = "frozen"
+    label_smoothing: _Share = 0.1
+    mixup: Annotated[float, Field(ge=0, le=1)] = 0.0
+    balance: Literal["none", "sampling", "weights"] = "sampling"
+    weight_decay: Annotated[float, Field(ge=0, le=1)] = 0.01
+    clip: Annotated[float, Field(ge=0)] = 1.0
+    ema: _Share = 0.0
+    start_share: Annotated[float, Field(ge=0, le=1)] = 0.0
+    early_stop: _Count = 0
+    minutes: Annotated[float, Field(ge=0)] = 0.0
     seed: int = 0
+    augmentation: Augmentation = field(default_factory=Augmentation)
+    held: Held = field(default_factory=Held)
+
+    @model_validator(mode="after")
+    def _tiles_leave_no_gaps(self) -> "Plan":
+        if self.stride > self.tile:
+            raise ValueError(f"stride {self.stride} px is larger than tile {self.tile} px and would leave gaps")
+        return self
+
+    @property
+    def size(self) -> int:
+        """Side of the trained network's input in pixels: the last stage's; 224 without stages."""
+        return self.stages[-1].size if self.stages else 224
 
 
 _PLANS = TypeAdapter(Plan)
 
 
-def read_plan(path: str | Path) -> Plan:
-    """Read a plan from TOML.
+def recipes() -> list[str]:
+    """Names of the recipes that ship."""
+    return sorted(path.stem for path in RECIPES.glob("*.toml"))
+
+
+def read_plan(name_or_path: str | Path) -> Plan:
+    """Read a recipe by name, or a plan from a TOML file.
 
     Raises
     ------
     SettingsError
-        Missing, not TOML, or with a key that is unknown, missing or out of range.
+        No such recipe or file, not TOML, or with a key that is unknown or out of range.
     """
-    path = Path(path)
+    if str(name_or_path) in recipes():
+        return read_toml(RECIPES / f"{name_or_path}.toml", _PLANS)
+    if not Path(name_or_path).suffix and not Path(name_or_path).exists():
+        raise SettingsError(f"recipe {str(name_or_path)!r} is unknown; use {', '.join(recipes())} or a plan file.")
+    return read_toml(name_or_path, _PLANS)
+
+
+def write_plan(plan: Plan, path: str | Path) -> None:
+    """Write a plan that `read_plan` reads as the same.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written.
+    """
+    with replacing(Path(path)) as temporary:
+        temporary.write_text(to_toml(plan), encoding="utf-8")
+
+
+def changed(plan: Plan, assignments: list[str]) -> Plan:
+    """The plan with values set by `path.to.key=value` strings, such as `stages.0.epochs=3`.
+
+    Values are read as TOML; what is not TOML is taken as text.
+
+    Raises
+    ------
+    SettingsError
+        A path that does not exist or a value that does not fit.
+    """
+    raw: dict[str, Any] = asdict(plan)
+    for assignment in assignments:
+        path, equals, text = assignment.partition("=")
+        *parents, key = path.strip().split(".")
+        try:
+            place: Any = raw
+            for part in parents:
+                place = place[int(part)] if isinstance(place, list | tuple) else place[part]
+            if not equals or key not in place:
+                raise KeyError(key)
+        except (KeyError, IndexError, ValueError, TypeError) as error:
+            raise SettingsError(
+                f"{assignment!r} changes nothing: the plan has no {path.strip()!r}; write key=value, for example "
+                "stages.0.epochs=3 or seed=1."
+            ) from error
+        place[key] = _value(text.strip())
+    return checked(raw, _PLANS, "the changed plan")
+
+
+def _value(text: str) -> Any:
+    import tomllib
+
     try:
-        raw: dict[str, Any] = tomllib.loads(path.read_text(encoding="utf-8"))
-    except OSError as error:
-        raise SettingsError(f"{path}: the plan cannot be read ({error.strerror}).") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: the plan is not valid TOML ({error}).") from error
-    try:
-        return _PLANS.validate_json(json.dumps(raw, default=str))
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = ".".join(str(part) for part in first["loc"])
-        raise SettingsError(f"{path}: the plan's {where!r} is wrong ({first['msg']}).") from error
+        return tomllib.loads(f"value = {text}")["value"]
+    except tomllib.TOMLDecodeError:
+        return text

@@ -7,7 +7,7 @@ from torch import Tensor, nn
 
 from napari_semclass.classify.grid import tile_grid
 from napari_semclass.classify.whole import whole_crops
-from napari_semclass.learn.plan import View
+from napari_semclass.learn.head_plan import View
 from napari_semclass.micrograph import GreyRange, Micrograph, shrink
 from napari_semclass.model import Card
 from napari_semclass.model.preprocess import network_input, square

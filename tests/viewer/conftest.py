@@ -1,6 +1,5 @@
 """A real viewer window with the dock in it, and a tiny model to choose."""
 
-
 import pytest
 
 from napari_semclass.viewer.dock import SemClassifier

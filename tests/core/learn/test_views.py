@@ -6,7 +6,7 @@ import torch
 
 from napari_semclass.classify import Settings, classify_micrograph
 from napari_semclass.classify.whole import whole_crops
-from napari_semclass.learn.plan import View
+from napari_semclass.learn.head_plan import View
 from napari_semclass.learn.views import features_of, tile_crops, turned, view_crops
 from napari_semclass.micrograph import DataBar, GreyRange, Micrograph, grey_range
 from napari_semclass.model import build_network

@@ -1,0 +1,130 @@
+"""`semclass train`: makes a run of a plan and a data set, starts it, and shows how it goes."""
+
+import argparse
+import shutil
+import sys
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semclass.errors import OutputError, SettingsError
+
+if TYPE_CHECKING:
+    from napari_semclass.downloads import Download
+    from napari_semclass.learn.plan import Plan
+    from napari_semclass.learn.run import Run, Task
+
+_DESCRIPTION = """\
+Train a model on labelled pictures: a folder for each category, train/ and valid/ with such folders, or a manifest.csv
+(path,class,group,licence). Pictures are checked first (`semclass audit` shows that alone). What belongs together
+(a group, or pictures that look the same) is never both learned from and tested on.
+
+The run has a folder beside the model (MODEL.run) with its plan, events, checkpoint and log. Ctrl-C stops it after the
+present batch; --resume goes on from there.
+"""
+_EXIT = "Exit status: 0 the model is written, 1 stopped (resume it), 2 nothing could be done or training failed."
+_SUFFIX = ".safetensors"
+
+
+def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add the command to the parser."""
+    add = commands.add_parser(
+        "train",
+        help="train a model on labelled pictures",
+        description=_DESCRIPTION,
+        epilog=_EXIT,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    ).add_argument
+    add("data", metavar="DATA", help="folder of labelled pictures")
+    add("--out", required=True, metavar="MODEL", help="model file to write (.safetensors), or a name to find it by")
+    add("--recipe", default="progressive", metavar="NAME|FILE", help="recipe or plan file (default: %(default)s)")
+    add("--set", action="append", default=[], metavar="KEY=VALUE", help="change the plan, as in stages.0.epochs=3")
+    add("--title", help="what viewers call the model (default: its name)")
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
+    add("--dry-run", action="store_true", help="print plan, data and predicted minutes, and train nothing")
+    add("--resume", action="store_true", help="go on with a run that was stopped or killed")
+    add("--overwrite", action="store_true", help="replace a model or a run that is there already")
+    add("--yes", action="store_true", help="download start weights that are missing without asking")
+
+
+def train(options: argparse.Namespace) -> int:
+    """Train as the options say; return the exit status."""
+    from napari_semclass.cli.train_progress import show
+    from napari_semclass.learn.plan import changed, read_plan
+    from napari_semclass.learn.run import Run
+    from napari_semclass.retrain import start
+
+    out = _model_file(options.out)
+    run = Run(out.with_suffix(".run"))
+    if options.resume:
+        run.load()
+    else:
+        plan = changed(read_plan(options.recipe), options.set)
+        task = _task(options, out)
+        _fetch_weights(plan, ask=not options.yes)
+        if options.dry_run:
+            with tempfile.TemporaryDirectory(prefix="semclass-") as folder:
+                trial = Run(Path(folder) / "run")
+                trial.create(plan, replace(task, out=str(Path(folder) / "model.safetensors")))
+                start(trial, dry_run=True)
+                return show(trial, dry_run=True)
+        _make_room(run, out, overwrite=options.overwrite)
+        run.create(plan, task)
+    position = run.events_file.stat().st_size if run.events_file.exists() else 0
+    start(run)
+    return show(run, position=position)
+
+
+def _model_file(out: str) -> Path:
+    """Where the model goes: a file, or a name in the user's folder of models."""
+    from napari_semclass.model.store import model_folder
+
+    path = Path(out)
+    if path.suffix == _SUFFIX:
+        return path
+    if path.suffix or path.name != out:
+        raise SettingsError(f"--out {out}: give a file that ends in {_SUFFIX}, or a plain name such as my-model.")
+    return model_folder() / f"{out}{_SUFFIX}"
+
+
+def _task(options: argparse.Namespace, out: Path) -> "Task":
+    from napari_semclass.learn.run import Task
+
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in out.stem).strip("._-") or "model"
+    if name == "starter":
+        raise SettingsError("starter is the shipped model's name; choose another name for yours.")
+    if not Path(options.data).is_dir():
+        raise SettingsError(f"{options.data}: is not a folder; give the folder that holds a folder for each category.")
+    data, title = str(Path(options.data).absolute()), options.title or out.stem
+    return Task(data, str(out.absolute()), name[:100], title[:200], options.device)
+
+
+def _make_room(run: "Run", out: Path, *, overwrite: bool) -> None:
+    """Refuse to write over a model or a run, or take them away where that is wanted."""
+    there = [path for path in (out, run.folder) if path.exists()]
+    if there and not overwrite:
+        raise OutputError(f"{there[0]}: is there already; choose another --out, --resume its run, or use --overwrite.")
+    if run.is_alive():
+        raise OutputError(f"{run.folder}: this training is still running; stop it first.")
+    if run.plan_file.exists():  # only what a run made is removed with its folder
+        shutil.rmtree(run.folder)
+
+
+def _fetch_weights(plan: "Plan", *, ask: bool) -> None:
+    """See to it that the start weights are on this computer: a run has nobody to ask."""
+    from semclass_training.weights import SOURCES, at_hand, start_network
+
+    if plan.pretrained in SOURCES and plan.pretrained not in at_hand(plan.backbone):
+        start_network(plan.backbone, plan.pretrained, 2, agree=_agreed if ask else lambda download: True)
+
+
+def _agreed(download: "Download") -> bool:
+    """Ask on the terminal; without one, the answer is no."""
+    if not sys.stdin.isatty():
+        print(f"{download.name} would be downloaded; use --yes to agree.", file=sys.stderr)
+        return False
+    size = f"{download.size_bytes / 1e6:,.0f} MB" if download.size_bytes else "unknown size"
+    checked = "" if download.checked else " Its checksum is not known yet and will be recorded."
+    print(f"Download {download.name} ({size}, {download.licence}) from {download.url}?{checked}", file=sys.stderr)
+    return input("[y/N] ").strip().lower() in ("y", "yes")

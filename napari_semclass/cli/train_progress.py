@@ -1,0 +1,162 @@
+"""How a training run is followed in a terminal: what is learned from, a bar for each epoch, and what came out."""
+
+import sys
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn
+
+from napari_semclass.learn.events import (
+    Audited,
+    BatchDone,
+    Divided,
+    EpochDone,
+    Estimated,
+    Event,
+    Failed,
+    Finished,
+    Planned,
+    StageBegun,
+    Stopped,
+    Warned,
+)
+from napari_semclass.learn.run import Run
+from napari_semclass.learn.toml import table_lines
+from napari_semclass.retrain import follow
+
+
+def show(run: Run, *, position: int = 0, dry_run: bool = False) -> int:
+    """Follow a run to its end, on stderr and for the outcome on stdout; return the exit status.
+
+    Ctrl-C asks the run to stop and goes on following; a second one leaves it to itself.
+    """
+    console = Console(stderr=True, highlight=False)
+    bar = Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(bar_width=20),
+        TextColumn("{task.fields[news]}", markup=False),
+        console=console,
+        transient=True,
+        disable=not sys.stderr.isatty(),
+    )
+    shown = _Shown(console, bar, dry_run)
+    events = follow(run, position)
+    asked = False
+    with bar:
+        while True:
+            try:
+                found = next(events, (0, None))
+            except KeyboardInterrupt:
+                if asked:
+                    console.print(f"Left running; its folder is {run.folder}.")
+                    return 1
+                asked = True
+                run.ask("stop")
+                console.print("Stopping after this batch (Ctrl-C again leaves it running) ...")
+                events = follow(run, shown.position)
+                continue
+            if found is None:
+                continue
+            position, event = found
+            if event is None:
+                return shown.status
+            shown.position = position
+            shown.tell(event)
+            if dry_run and isinstance(event, Estimated):
+                return 0
+
+
+class _Shown:
+    """Turns events into lines and a bar; `status` is the exit status that follows from them."""
+
+    def __init__(self, console: Console, bar: Progress, dry_run: bool) -> None:
+        self._console, self._bar = console, bar
+        self._task = bar.add_task("", total=1, visible=False, news="")
+        self._dry_run = dry_run
+        self._sizes: dict[int, int] = {}
+        self.status = 2
+        self.position = 0
+
+    def tell(self, event: Event) -> None:
+        """Show one event."""
+        if isinstance(event, BatchDone):
+            left = f"{event.left_s / 60:.0f} min left" if event.left_s > 90 else f"{event.left_s:.0f} s left"
+            self._bar.update(
+                self._task,
+                visible=True,
+                description=f"epoch {event.epoch}, {self._sizes.get(event.stage, 0)} px",
+                total=event.batches,
+                completed=event.batch,
+                news=f"loss {event.loss:.3f} · {event.images_per_second:,.0f} tiles/s · {left}",
+            )
+            return
+        for line in _lines(event, self._dry_run):
+            self._console.print(line, markup=False, soft_wrap=True)
+        if isinstance(event, StageBegun):
+            self._sizes[event.stage] = event.size
+        if isinstance(event, Finished):
+            print(_outcome(event))
+            self.status = 0
+        elif isinstance(event, Stopped):
+            self.status = 1
+
+
+def _lines(event: Event, dry_run: bool) -> list[str]:
+    if isinstance(event, Planned):
+        words = "Going on with" if event.resumed else "Learning from"
+        plan = ["The plan:", *(f"  {line}" for line in table_lines(event.plan))] if dry_run else []
+        return [f"{words} {event.data} on {event.device}, start weights: {event.start_weights}.", *plan]
+    if isinstance(event, Audited):
+        return list(event.sentences)
+    if isinstance(event, Divided):
+        return [*_division(event), *event.notes]
+    if isinstance(event, Estimated):
+        return [_estimate(event)]
+    if isinstance(event, StageBegun):
+        frozen = f"{event.frozen_epochs} frozen and " if event.frozen_epochs else ""
+        epochs = f"{event.epochs} epoch{'' if event.epochs == 1 else 's'}"
+        stage = f"Stage {event.stage + 1} of {event.stages}: {event.size} px"
+        return [f"{stage}, {frozen}{epochs}, {event.batch} tiles a batch."]
+    if isinstance(event, EpochDone):
+        return [_epoch(event)]
+    if isinstance(event, Warned | Stopped):
+        return [event.sentence]
+    if isinstance(event, Failed):
+        return [f"semclass: error: {event.sentence}"]
+    return []
+
+
+def _division(event: Divided) -> list[str]:
+    width = max(len(name) for name in event.categories)
+    rows = zip(event.categories, event.training, event.validation, strict=True)
+    lines = [f"  {name:{width}}  {learned:>8,}  {held:>9,}" for name, learned, held in rows]
+    return [f"  {'Tiles':{width}}  {'to learn':>8}  {'held out':>9}", *lines]
+
+
+def _estimate(event: Estimated) -> str:
+    if not event.minutes:
+        return "No stages: only a linear head is fitted."
+    stages = " + ".join(f"{minutes:.1f}" for minutes in event.minutes)
+    total = sum(event.minutes)
+    return f"Predicted: {total:.1f} minutes" + (f" ({stages})." if len(event.minutes) > 1 else ".")
+
+
+def _epoch(event: EpochDone) -> str:
+    shares = {"accuracy": event.accuracy, "macro-F1": event.macro_f1}
+    told = ", ".join(f"{name} {value:.3f}" for name, value in shares.items() if value is not None)
+    validated = f", held out: loss {event.valid_loss:.3f}, {told}" if event.valid_loss is not None else ""
+    kind = " (frozen)" if event.frozen else ""
+    return (
+        f"  epoch {event.epoch}/{event.epochs}, {event.size} px{kind}: loss {event.train_loss:.3f}{validated}; "
+        f"{event.seconds:.0f} s, {event.images_per_second:.0f} tiles/s"
+    )
+
+
+def _outcome(event: Finished) -> str:
+    metrics = event.metrics
+    measured = "nothing was held out, so it was not measured"
+    if "accuracy" in metrics:
+        measured = (
+            f"on {metrics['n']:,} held-out {metrics['unit']}s of {metrics['n_groups']} groups: accuracy "
+            f"{metrics['accuracy']:.1%}, macro-F1 {metrics['macro_f1']:.3f}"
+        )
+    return f"{event.model}: trained in {event.seconds / 60:.1f} minutes; {measured}."

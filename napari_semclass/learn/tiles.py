@@ -1,0 +1,247 @@
+"""Labelled pictures cut into the tiles that are learned from, at the scale at which they will be classified."""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import psutil
+import torch
+from numpy.typing import NDArray
+
+from napari_semclass.errors import MicrographError, SettingsError
+from napari_semclass.learn.dataset import Picture
+from napari_semclass.micrograph import Micrograph, grey_range, open_micrographs
+from napari_semclass.model.card import Preprocessing
+from napari_semclass.model.preprocess import square
+
+# A shorter axis holds one tile, in its middle: two would show nearly the same.
+_ONE_TILE = 1.5
+_OVERLAP = 0.5  # of neighbouring crops of a whole picture, as classifying has it
+_IN_MEMORY = 0.25  # of the free memory; more tiles than that go to disk
+
+Box = tuple[int, int, int, int]
+_Cut = tuple[Box, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, eq=False)
+class Cutting:
+    """How pictures are cut.
+
+    Parameters
+    ----------
+    unit : "tile" or "image"
+        Tiles of a fixed number of source pixels, or square crops as large as the picture (and shares of it).
+    tile, stride : int
+        In source pixels, for tiles.
+    side : int
+        Pixels to which every tile is resized, with antialiasing.
+    preprocessing : Preprocessing
+    fields : sequence of float
+        For images: sides of the crops as shares of the picture's shorter side.
+    """
+
+    unit: str
+    tile: int
+    stride: int
+    side: int
+    preprocessing: Preprocessing
+    fields: Sequence[float] = (1.0,)
+
+
+@dataclass(frozen=True, eq=False)
+class Samples:
+    """Tiles and what is known of them.
+
+    Parameters
+    ----------
+    pixels : array (tiles, side, side), uint8
+        Normalised grey levels; 255 stands for 1.
+    labels : array (tiles,), int64
+        Index into `categories`.
+    pictures : array (tiles,), int64
+        Index of the picture each tile is from.
+    groups : array (tiles,), int64
+        What must not be on both sides of a split.
+    boxes : array (tiles, 4), int64
+        `(y0, x0, y1, x1)` in the picture's file, level-0 pixels.
+    categories : tuple of str
+    """
+
+    pixels: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    pictures: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    boxes: NDArray[np.int64]
+    categories: tuple[str, ...]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def at(self, indices: NDArray[np.int64]) -> "Samples":
+        """The samples at these indices."""
+        return Samples(
+            self.pixels[indices],
+            self.labels[indices],
+            self.pictures[indices],
+            self.groups[indices],
+            self.boxes[indices],
+            self.categories,
+        )
+
+
+def cut_samples(
+    pictures: Sequence[Picture],
+    indices: Sequence[int],
+    cutting: Cutting,
+    groups: Sequence[int],
+    categories: Sequence[str],
+    *,
+    folder: Path | None = None,
+    progress: Callable[[int, int], None] | None = None,
+) -> Samples:
+    """Cut the pictures at `indices`; several planes of a file are cut alike.
+
+    Parameters
+    ----------
+    pictures : sequence of Picture
+    indices : sequence of int
+        Which of them to cut.
+    cutting : Cutting
+    groups : sequence of int
+        Group number of every picture.
+    categories : sequence of str
+        Names in the order of the labels.
+    folder : Path, optional
+        Where tiles are kept when they do not fit in memory.
+    progress : callable, optional
+        Told the number of pictures cut and their total.
+
+    Raises
+    ------
+    MicrographError
+        A picture that cannot be read, or a box outside it.
+    SettingsError
+        A category that is not among `categories`.
+    """
+    unknown = sorted({pictures[index].category for index in indices} - set(categories))
+    if unknown:
+        raise SettingsError(f"the data have categories that the model lacks: {', '.join(unknown)}.")
+    stacks, rows = [], []
+    held = 0
+    for done, (index, cuts) in enumerate(_cut_all(pictures, indices, cutting), start=1):
+        picture = pictures[index]
+        label = categories.index(picture.category)
+        rows += [(label, index, groups[index], *box) for box, _ in cuts]
+        stacks.append(np.stack([pixels for _, pixels in cuts]))
+        held += stacks[-1].nbytes
+        if folder is not None and held > _IN_MEMORY * psutil.virtual_memory().available:
+            stacks = [_on_disk(stacks, folder)]
+            held = 0
+        if progress is not None:
+            progress(done, len(indices))
+    if not rows:
+        raise SettingsError("there are no pictures to cut into tiles.")
+    table = np.array(rows, dtype=np.int64)
+    pixels = stacks[0] if len(stacks) == 1 else _joined(stacks, folder)
+    return Samples(pixels, table[:, 0], table[:, 1], table[:, 2], table[:, 3:], tuple(categories))
+
+
+def _cut_all(pictures: Sequence[Picture], indices: Sequence[int], cutting: Cutting) -> Iterator[tuple[int, list[_Cut]]]:
+    """Each picture's tiles in order, the next one being read while this one is used; a file is opened once."""
+
+    def cut(index: int) -> list[_Cut]:
+        picture = pictures[index]
+        opened = open_micrographs(picture.path)
+        return [found for micrograph in opened for found in _cut(micrograph, picture, cutting)]
+
+    with ThreadPoolExecutor(1, "semclass-cut") as pool:
+        waiting = None
+        for index in indices:
+            coming = index, pool.submit(cut, index)
+            if waiting is not None:
+                yield waiting[0], waiting[1].result()
+            waiting = coming
+        if waiting is not None:
+            yield waiting[0], waiting[1].result()
+
+
+def _cut(micrograph: Micrograph, picture: Picture, cutting: Cutting) -> list[_Cut]:
+    steps = cutting.preprocessing
+    levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+    found = []
+    for y0, x0, y1, x1 in sample_boxes(micrograph, picture.box, cutting):
+        grey = levels.normalise(micrograph.read(y0, y1, x0, x1))
+        side = max(cutting.tile, *grey.shape) if cutting.unit == "tile" else max(grey.shape)
+        found.append(((y0, x0, y1, x1), _resized(square(grey, side), cutting.side)))
+    return found
+
+
+def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> list[Box]:
+    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars are left out."""
+    height, width = micrograph.shape
+    if box is None:
+        parts = [(y0, 0, y1, width) for y0, y1 in micrograph.specimen]
+        tallest = max((y1 - y0 for y0, _, y1, _ in parts), default=0)
+        # As the tile grid has it: a strip much thinner than a tile holds too little.
+        parts = [part for part in parts if part[2] - part[0] >= min(cutting.tile / 4, tallest)]
+        if cutting.unit == "image":
+            parts = [max(parts, key=lambda part: part[2] - part[0])]
+    else:
+        if not (0 <= box[0] < box[2] <= height and 0 <= box[1] < box[3] <= width):
+            raise MicrographError(f"{micrograph.name}: the box {box} lies outside its {width:,} x {height:,} px.")
+        parts = [box]
+    boxes: dict[Box, None] = {}
+    for y0, x0, y1, x1 in parts:
+        for tile, stride in _sizes(min(y1 - y0, x1 - x0), cutting):
+            for top, bottom in _extents(y0, y1, tile, stride, cutting.unit):
+                for left, right in _extents(x0, x1, tile, stride, cutting.unit):
+                    boxes[top, left, bottom, right] = None
+    return list(boxes)
+
+
+def _sizes(shorter: int, cutting: Cutting) -> list[tuple[int, int]]:
+    """Tile and stride in pixels, for a part whose shorter side is given."""
+    if cutting.unit == "tile":
+        return [(cutting.tile, cutting.stride)]
+    sides = [max(1, round(field * shorter)) for field in cutting.fields]
+    return [
+        (side, max(1, round(side * _OVERLAP)) if field == 1 else side)
+        for side, field in zip(sides, cutting.fields, strict=True)
+    ]
+
+
+def _extents(start: int, stop: int, tile: int, stride: int, unit: str) -> list[tuple[int, int]]:
+    length = stop - start
+    if length <= tile:
+        return [(start, stop)]
+    if unit == "tile" and length < _ONE_TILE * tile:
+        middle = start + (length - tile) // 2
+        return [(middle, middle + tile)]
+    starts = [*range(start, stop - tile, stride), stop - tile]
+    return [(first, first + tile) for first in starts]
+
+
+def _resized(grey: NDArray[np.float32], side: int) -> NDArray[np.uint8]:
+    tile = torch.from_numpy(np.ascontiguousarray(grey))[None, None]
+    if tile.shape[-1] != side:
+        tile = torch.nn.functional.interpolate(tile, size=(side, side), mode="bilinear", antialias=True)
+    return np.asarray((tile[0, 0].clamp(0, 1) * 255).round().to(torch.uint8).numpy())
+
+
+def _on_disk(stacks: Sequence[NDArray[np.uint8]], folder: Path) -> NDArray[np.uint8]:
+    """All tiles in one file of the folder, mapped into memory; the first stack may be there already."""
+    first = stacks[0]
+    path = folder / "tiles.u8"
+    rest = stacks[1:] if isinstance(first, np.memmap) else stacks
+    with path.open("ab" if isinstance(first, np.memmap) else "wb") as file:
+        for stack in rest:
+            file.write(stack.tobytes())
+    return np.memmap(path, dtype=np.uint8, mode="r").reshape(-1, *first.shape[1:])
+
+
+def _joined(stacks: Sequence[NDArray[np.uint8]], folder: Path | None) -> NDArray[np.uint8]:
+    if folder is not None and isinstance(stacks[0], np.memmap):
+        return _on_disk(stacks, folder)
+    return np.concatenate(stacks)

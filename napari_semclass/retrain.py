@@ -1,0 +1,98 @@
+"""Starts a training run in a process of its own, follows it and tells how it ended; fastai never loads here."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+
+from napari_semclass.errors import OutputError, brief
+from napari_semclass.learn.events import Event, Failed, Finished, Stopped, read_events
+from napari_semclass.learn.run import Run
+
+_NICE = 10
+_LOOK_EVERY_S = 0.2
+# A process takes seconds to import torch and fastai before it can write its first status.
+_STARTING_S = 120.0
+
+
+def start(run: Run, *, dry_run: bool = False) -> None:
+    """Start the process of a run, detached and at low priority, so that it outlives this one and stays out of the way.
+
+    Raises
+    ------
+    OutputError
+        When it is running already, or cannot be started.
+    """
+    if run.is_alive():
+        raise OutputError(f"{run.folder}: this training is running already.")
+    run.stop_file.unlink(missing_ok=True)
+    run.status_file.unlink(missing_ok=True)
+    command = [sys.executable, "-m", "semclass_training", str(run.folder), *(["--dry-run"] if dry_run else [])]
+    try:
+        with run.log_file.open("ab") as log:
+            if sys.platform == "win32":
+                flags = (
+                    subprocess.DETACHED_PROCESS
+                    | subprocess.CREATE_NEW_PROCESS_GROUP
+                    | subprocess.BELOW_NORMAL_PRIORITY_CLASS
+                )
+                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, creationflags=flags)  # noqa: S603 - our own module
+                return
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+            )
+            os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+    except OSError as error:
+        raise OutputError(f"{run.folder}: the training cannot be started ({brief(error)}).") from error
+
+
+def follow(run: Run, position: int = 0) -> Iterator[tuple[int, Event] | None]:
+    """Yield events as they come, each with the byte after it in the events file, and None while there is none.
+
+    Ends after the event that says how the run ended; where the process died without a word, that is a `Failed`.
+
+    Parameters
+    ----------
+    run : Run
+        Started by `start`, in this process or another.
+    position : int
+        Byte of the events file to begin at.
+    """
+    begun = time.monotonic()
+    while True:
+        # Looked at before the events, so that what a process wrote last is not taken for missing.
+        starting = run.status() is None and time.monotonic() - begun < _STARTING_S and not _crashed(run)
+        alive = starting or run.is_alive()
+        for after, event in read_events(run.events_file, position):
+            position = after
+            yield after, event
+            if isinstance(event, Finished | Stopped | Failed):
+                return
+        if not alive:
+            status = run.status()
+            if status is not None and status.state in ("finished", "stopped"):
+                return
+            yield position, Failed(_last_words(run))
+            return
+        yield None
+        time.sleep(_LOOK_EVERY_S)
+
+
+def _crashed(run: Run) -> bool:
+    """Whether the process ended before its first status: then its log ends with an error."""
+    try:
+        lines = run.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+    except OSError:
+        return False
+    return bool(lines) and ("error:" in lines[-1].lower() or "Error" in lines[-1])
+
+
+def _last_words(run: Run) -> str:
+    status = run.status()
+    if status is not None and status.sentence:
+        return status.sentence
+    return (
+        "The training process ended without a word (it was killed, or the machine ran out of memory); "
+        f"resume it to go on from its last epoch. What it printed is in {run.log_file}."
+    )

@@ -1,0 +1,111 @@
+"""`semclass train`, `audit` and `evaluate` as typed: from a folder of pictures to a model and its report."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+
+from napari_semclass.cli import main
+from napari_semclass.learn.events import EpochDone, read_events
+from napari_semclass.learn.run import Run
+
+TINY = ["--set", "backbone=test_resnet", "--set", "pretrained=none", "--set", "tile=32", "--set", "stride=32"]
+
+
+@pytest.fixture
+def data(tmp_path, monkeypatch):
+    """Dark, grey and bright pictures below `data`, four of each."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("SEMCLASS_MODELS", str(tmp_path / "models"))
+    random = np.random.default_rng(0)
+    y, x = np.mgrid[:96, :96]
+    for number, name in enumerate(("fine", "medium", "coarse")):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        for copy in range(4):
+            waves = np.sin((x * np.cos(copy) + y * np.sin(copy)) / (0.5 * 4**number))
+            pixels = np.clip(128 + 80 * waves + random.normal(0, 15, waves.shape), 0, 255)
+            iio.imwrite(tmp_path / "data" / name / f"{copy}.png", pixels.astype(np.uint8))
+    return tmp_path / "data"
+
+
+def test_a_model_is_trained_found_by_name_used_and_judged(data, capfd):
+    assert main(["train", "data", "--out", "mine", "--recipe", "quick", "--title", "My own", *TINY]) == 0
+    said = capfd.readouterr()
+    assert "accuracy" in said.out
+    assert "held out" in said.err
+    assert main(["models"]) == 0
+    assert "mine" in capfd.readouterr().out
+    assert main(["classify", "data", "--out", "results", "--model", "mine"]) == 0
+    assert main(["evaluate", "mine", "data", "--out", "report"]) == 0
+    metrics = json.loads((data.parent / "report" / "metrics.json").read_text())
+    assert metrics["n_images"] == 12
+    assert (data.parent / "report" / "report.html").stat().st_size > 1000
+
+
+def test_a_dry_run_tells_the_minutes_and_leaves_nothing(data, capfd):
+    stage = ["--set", "stages=[{size = 32, epochs = 2}]"]
+    assert main(["train", "data", "--out", "mine", "--recipe", "quick", "--dry-run", *TINY, *stage]) == 0
+    said = capfd.readouterr().err
+    assert "Predicted" in said
+    assert 'backbone = "test_resnet"' in said
+    assert {path.name for path in data.parent.iterdir()} == {"data"}
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.skipif(sys.platform == "win32", reason="consoles of Windows send no SIGINT to a child alone")
+def test_ctrl_c_stops_and_resume_finishes(data):
+    stage = ["--set", "stages=[{size = 32, epochs = 30, batch = 8}]"]
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        "-c",
+        "import sys; from napari_semclass.cli import main; sys.exit(main())",
+    ]
+    arguments = ["train", "data", "--out", "mine.safetensors", "--recipe", "quick", *TINY, *stage]
+    process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
+    run = Run("mine.run")
+    deadline = time.monotonic() + 120
+    while not any(isinstance(event, EpochDone) for _, event in read_events(run.events_file)):
+        assert time.monotonic() < deadline
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1, said
+    assert "resume" in said
+    assert not (data.parent / "mine.safetensors").exists()
+    assert main(["train", "data", "--out", "mine.safetensors", "--resume"]) == 0
+    assert (data.parent / "mine.safetensors").exists()
+
+
+def refused(capfd, *arguments):
+    """The sentence with which training is refused."""
+    assert main(["train", *arguments]) == 2
+    said = capfd.readouterr()
+    assert said.out == ""
+    assert said.err.startswith("semclass: error: ")
+    assert said.err.count("\n") == 1
+    return said.err
+
+
+def test_mistakes_get_one_sentence_before_anything_starts(data, capfd):
+    assert "not a folder" in refused(capfd, "nowhere", "--out", "mine")
+    assert "unknown" in refused(capfd, "data", "--out", "mine", "--recipe", "fastest")
+    assert "changes nothing" in refused(capfd, "data", "--out", "mine", "--set", "colour=1")
+    assert ".safetensors" in refused(capfd, "data", "--out", "mine.pkl")
+    assert "shipped" in refused(capfd, "data", "--out", "starter")
+    assert "no plan.toml" in refused(capfd, "data", "--out", "mine", "--resume")
+    (data.parent / "mine.safetensors").write_text("mine")
+    assert "is there already" in refused(capfd, "data", "--out", "mine.safetensors")
+    assert (data.parent / "mine.safetensors").read_text() == "mine"
+
+
+def test_weights_that_are_not_here_are_said_with_those_that_are(data, capfd, monkeypatch):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    said = refused(capfd, "data", "--out", "mine", "--set", "backbone=resnet18", "--set", "pretrained=starter")
+    assert "none" in said

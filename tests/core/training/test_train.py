@@ -1,0 +1,305 @@
+"""A training run from a folder of pictures to a model: what it learns, tells, survives and refuses."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import imageio.v3 as iio
+import numpy as np
+import pytest
+import torch
+
+from napari_semclass import classify_micrograph, load_model
+from napari_semclass.errors import SemclassError
+from napari_semclass.learn.events import (
+    BatchDone,
+    Divided,
+    EpochDone,
+    Estimated,
+    Failed,
+    Finished,
+    Planned,
+    StageBegun,
+    Stopped,
+    Warned,
+    read_events,
+)
+from napari_semclass.learn.plan import Held, Plan, Stage
+from napari_semclass.micrograph import as_micrographs
+from napari_semclass.retrain import follow, start
+from semclass_training.callbacks import Follow
+from semclass_training.train import train
+
+
+def events(run):
+    return [event for _, event in read_events(run.events_file)]
+
+
+def epochs(run):
+    """The epochs of a run; one that was done again counts once."""
+    return {event.epoch: event for event in events(run) if isinstance(event, EpochDone)}
+
+
+def of_kind(run, kind):
+    return [event for event in events(run) if isinstance(event, kind)]
+
+
+def end(run):
+    """Follow a run to its last event."""
+    last = None
+    for found in follow(run):
+        last = found[1] if found is not None else last
+    return last
+
+
+def test_a_run_learns_tells_and_leaves_a_model(plan, make_run, texture):
+    run = make_run(replace(plan, stages=(*plan.stages, Stage(48, epochs=6, lr=3e-3, batch=8))))
+    assert train(run)
+    kinds = [type(event) for event in events(run)]
+    assert kinds[0] is Planned
+    assert kinds[-1] is Finished
+    assert {Divided, Estimated, StageBegun, BatchDone} <= set(kinds)
+    lines = [json.loads(line) for line in run.events_file.read_text().splitlines()]
+    assert [line["seq"] for line in lines] == list(range(len(lines)))
+    assert list(epochs(run)) == list(range(1, 12))
+    assert [epochs(run)[n].frozen for n in (1, 2, 4)] == [True, False, False]
+    (divided,) = of_kind(run, Divided)
+    assert divided.categories == ("coarse", "fine", "smooth")
+    assert min(divided.validation) > 0
+    model = load_model(run.folder.with_suffix(".safetensors"))
+    assert (model.card.tile, model.card.input_size, model.card.unit) == (48, 48, "tile")
+    (test,) = model.card.tests
+    assert test.n == sum(divided.validation)
+    assert test.accuracy > 0.8
+    metrics = json.loads((run.folder / "metrics.json").read_text())
+    assert metrics["accuracy"] == pytest.approx(test.accuracy, abs=1e-3)
+    (micrograph,) = as_micrographs(texture(3, seed=99, side=144))
+    answers = classify_micrograph(micrograph, model)
+    assert answers.names[answers.area_fractions().argmax()] == "fine"
+
+
+def test_the_same_plan_gives_the_same_losses(plan, make_run):
+    first, second = make_run(plan, "first"), make_run(plan, "second")
+    assert train(first)
+    assert train(second)
+    losses = [[event.train_loss for event in epochs(run).values()] for run in (first, second)]
+    assert losses[0] == losses[1]
+    assert of_kind(first, Finished)[0].metrics == of_kind(second, Finished)[0].metrics
+    other = make_run(replace(plan, seed=1), "other")
+    assert train(other)
+    assert [event.train_loss for event in epochs(other).values()] != losses[0]
+
+
+def weights(run):
+    return {
+        name: value.numpy()
+        for name, value in load_model(run.folder.with_suffix(".safetensors")).network.state_dict().items()
+    }
+
+
+def assert_same_model(one, other):
+    for name, value in weights(one).items():
+        np.testing.assert_allclose(weights(other)[name], value, atol=1e-3, err_msg=name)
+
+
+@pytest.mark.timeout(600)
+def test_a_run_killed_in_each_stage_ends_as_if_it_had_not_been(plan, make_run):
+    longer = replace(plan, stages=tuple(replace(stage, epochs=4) for stage in plan.stages))
+    whole = make_run(longer, "whole")
+    assert train(whole)
+    killed = make_run(longer, "killed")
+    for stage in range(2):
+        start(killed)
+        for found in follow(killed):
+            event = found[1] if found is not None else None
+            if isinstance(event, EpochDone) and event.stage == stage:
+                os.kill(killed.status().pid, signal.SIGKILL)
+                break
+        assert isinstance(end(killed), Failed)
+        assert not killed.is_alive()
+    start(killed)
+    assert isinstance(end(killed), Finished)
+    assert list(epochs(killed)) == list(epochs(whole))
+    assert_same_model(whole, killed)
+
+
+def test_a_stop_ends_after_the_batch_and_resuming_goes_on_in_the_middle_of_the_epoch(plan, make_run, monkeypatch):
+    whole = make_run(plan, "whole")
+    assert train(whole)
+    stopped = make_run(plan, "stopped")
+    seen = 0
+    real = Follow.after_batch
+
+    def after_batch(self):
+        nonlocal seen
+        seen += self.training
+        if seen == 15:
+            stopped.ask("stop")
+        real(self)
+
+    monkeypatch.setattr(Follow, "after_batch", after_batch)
+    assert not train(stopped)
+    assert isinstance(events(stopped)[-1], Stopped)
+    assert seen == 15
+    assert not stopped.folder.with_suffix(".safetensors").exists()
+    assert train(stopped)
+    assert list(epochs(stopped)) == list(epochs(whole))
+    assert_same_model(whole, stopped)
+
+
+def test_good_enough_makes_a_model_of_what_is_learned(plan, make_run, monkeypatch):
+    run = make_run(plan)
+    monkeypatch.setattr("semclass_training.stages.Stages._epoch_done", lambda self, *_: run.ask("finish"))
+    assert train(run)
+    assert of_kind(run, Warned)
+    assert of_kind(run, Finished)[0].metrics["accuracy"] > 0
+    assert load_model(run.folder.with_suffix(".safetensors")).card.tests
+
+
+def test_a_time_limit_ends_it_with_a_model(plan, make_run):
+    run = make_run(replace(plan, minutes=1e-4))
+    assert train(run)
+    assert len(epochs(run)) < 5
+    assert of_kind(run, Finished)
+
+
+def test_lack_of_memory_halves_the_batch_and_loses_nothing(plan, make_run, monkeypatch):
+    real = Follow.before_batch
+
+    def before_batch(self):
+        if self.training and len(self.xb[0]) > 4:
+            raise RuntimeError("CUDA out of memory")
+        real(self)
+
+    monkeypatch.setattr(Follow, "before_batch", before_batch)
+    run = make_run(plan)
+    assert train(run)
+    assert "4 tiles" in of_kind(run, Warned)[0].sentence
+    assert list(epochs(run)) == [1, 2, 3, 4, 5]
+
+
+def test_a_linear_head_alone_is_a_recipe(make_run, textures):
+    run = make_run(Plan(backbone="test_resnet", pretrained="none", tile=48, stride=48))
+    assert train(run)
+    assert not of_kind(run, EpochDone)
+    assert of_kind(run, Finished)[0].metrics["accuracy"] > 0.4
+
+
+def test_nothing_held_out_means_nothing_claimed(plan, make_run):
+    run = make_run(replace(plan, held=Held(share=0)))
+    assert train(run)
+    assert not load_model(run.folder.with_suffix(".safetensors")).card.tests
+    assert all(event.accuracy is None for event in epochs(run).values())
+
+
+@pytest.mark.parametrize("balance", ["none", "weights"])
+def test_other_ways_to_learn_work_too(plan, make_run, balance):
+    run = make_run(
+        replace(plan, balance=balance, mixup=0.2, ema=0.0, label_smoothing=0.0, start_share=0.3, norm="frozen")
+    )
+    assert train(run)
+    assert all(np.isfinite(event.train_loss) for event in epochs(run).values())
+
+
+def test_fields_of_whole_pictures_are_learned_and_the_card_says_image(plan, make_run):
+    run = make_run(replace(plan, unit="image", fields=(1.0, 0.5)))
+    assert train(run)
+    card = load_model(run.folder.with_suffix(".safetensors")).card
+    assert card.unit == card.tests[0].unit == "image"
+    assert card.tests[0].n == card.tests[0].n_images
+
+
+@pytest.mark.timeout(600)
+def test_two_processes_learn_together(plan, make_run):
+    run = make_run(plan)
+    command = [
+        sys.executable,
+        "-m",
+        "accelerate.commands.launch",
+        "--cpu",
+        "--num_processes",
+        "2",
+        "--num_machines",
+        "1",
+    ]
+    command += ["--mixed_precision", "no", "--dynamo_backend", "no", "-m", "semclass_training", str(run.folder)]
+    done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"})
+    assert done.returncode == 0, done.stderr[-2000:]
+    assert list(epochs(run)) == [1, 2, 3, 4, 5]
+    assert len([event for event in events(run) if isinstance(event, Finished)]) == 1
+
+
+def test_a_process_that_dies_is_told_of_in_one_sentence(plan, make_run):
+    run = make_run(replace(plan, stages=(Stage(48, epochs=500, batch=8),)))
+    start(run)
+    for found in follow(run):
+        if found is not None and isinstance(found[1], BatchDone):
+            break
+    assert run.is_alive()
+    os.kill(run.status().pid, signal.SIGKILL)
+    last = end(run)
+    assert isinstance(last, Failed)
+    assert "resume" in last.sentence
+
+
+def test_a_run_is_stopped_from_outside(plan, make_run):
+    run = make_run(replace(plan, stages=(Stage(48, epochs=500, batch=8),)))
+    start(run)
+    for found in follow(run):
+        if found is not None and isinstance(found[1], BatchDone):
+            run.ask("stop")
+            break
+    assert isinstance(end(run), Stopped)
+    deadline = time.monotonic() + 30
+    while run.is_alive() and time.monotonic() < deadline:
+        time.sleep(0.1)
+    assert not run.is_alive()
+
+
+def failure(run):
+    with pytest.raises(SemclassError) as caught:
+        train(run)
+    sentence = str(caught.value)
+    assert events(run)[-1].sentence == sentence
+    assert run.status().state == "failed"
+    assert "\n" not in sentence
+    return sentence
+
+
+def test_what_cannot_be_learned_from_is_refused_in_one_sentence(plan, make_run, tmp_path, texture):
+    one = tmp_path / "one" / "only"
+    one.mkdir(parents=True)
+    iio.imwrite(one / "a.png", texture(3, 0))
+    assert "one" in failure(make_run(plan, "single", tmp_path / "one"))
+    (tmp_path / "nothing").mkdir()
+    assert "nothing" in failure(make_run(plan, "none", tmp_path / "nothing"))
+
+
+def test_a_full_disk_is_one_sentence_and_keeps_the_last_checkpoint(plan, make_run, monkeypatch):
+    run = make_run(plan)
+    real, calls = torch.save, []
+
+    def save(content, file):
+        calls.append(1)
+        if len(calls) == 3:
+            raise OSError(28, "No space left on device")
+        real(content, file)
+
+    monkeypatch.setattr(torch, "save", save)
+    assert "No space left" in failure(run)
+    assert run.checkpoint.exists()
+    assert train(run)
+
+
+def loaded_after(statement):
+    code = f"import sys; {statement}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
+    return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())
+
+
+def test_the_trainer_knows_no_viewer_and_what_starts_it_no_fastai():
+    assert not loaded_after("import semclass_training.train") & {"napari", "qtpy", "PyQt6", "magicgui"}
+    assert not loaded_after("import napari_semclass.retrain") & {"fastai", "semclass_training", "torch"}

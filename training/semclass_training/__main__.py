@@ -1,0 +1,27 @@
+"""`python -m semclass_training RUN_FOLDER`: carry out the run that a folder describes."""
+
+import argparse
+import sys
+
+from napari_semclass.errors import SemclassError
+from napari_semclass.learn.run import Run
+from semclass_training.memory import keep_freed_memory
+from semclass_training.train import train
+
+
+def main() -> int:
+    """Train; return the exit status: 0 done, 2 failed, 3 stopped (it can be resumed)."""
+    keep_freed_memory()
+    arguments = argparse.ArgumentParser("python -m semclass_training", description=__doc__)
+    arguments.add_argument("folder", help="folder of a run: plan.toml and task.toml, as `semclass train` makes it")
+    arguments.add_argument("--dry-run", action="store_true", help="end before learning, with the predicted minutes")
+    options = arguments.parse_args()
+    try:
+        return 0 if train(Run(options.folder), dry_run=options.dry_run) else 3
+    except SemclassError as error:
+        print(f"semclass_training: error: {error}", file=sys.stderr)
+        return 2
+
+
+if __name__ == "__main__":
+    sys.exit(main())

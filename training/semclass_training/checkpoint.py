@@ -1,0 +1,44 @@
+"""What a run needs to go on: written whole after each epoch, read without running code."""
+
+import pickle
+from dataclasses import asdict
+from pathlib import Path
+
+import torch
+
+from napari_semclass.errors import ModelError, brief
+from napari_semclass.writing import replacing
+from semclass_training.stages import Memory, Position
+
+
+def write_memory(memory: Memory, path: Path) -> None:
+    """Write a checkpoint.
+
+    Raises
+    ------
+    OutputError
+        When it cannot be written, such as for want of space; the one before stays.
+    """
+    content = {**vars(memory), "position": asdict(memory.position)}
+    with replacing(path) as temporary, temporary.open("wb") as file:
+        try:
+            torch.save(content, file)
+        except RuntimeError as error:  # torch hides the system's error of a full disk in one of its own
+            raise OSError(None, brief(error)) from error
+
+
+def read_memory(path: Path) -> Memory | None:
+    """Read a checkpoint; None where there is none.
+
+    Raises
+    ------
+    ModelError
+        When it is damaged.
+    """
+    if not path.exists():
+        return None
+    try:
+        content = torch.load(path, map_location="cpu", weights_only=True)
+        return Memory(**{**content, "position": Position(**content["position"])})
+    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
+        raise ModelError(f"{path}: the checkpoint cannot be read ({brief(error)}); start the run anew.") from error

@@ -1,0 +1,96 @@
+"""The end of a run: blend, calibrate and measure what was learned, and write the model with its card."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_semclass.learn.linear_head import fit_temperature
+from napari_semclass.learn.measure import Metrics, measure
+from napari_semclass.learn.metrics import Share
+from napari_semclass.model import Card, Model, TestResult, save_model
+from semclass_training.prepare import Prepared, logits_of_samples
+
+_TEMPERATURES = (0.25, 4.0)  # a temperature beyond comes from too few mistakes, not from the network
+
+PROTOCOL = (
+    "Held-out validation by group (specimen, image; near-duplicates joined): pictures of these groups were not learned "
+    "from. The temperature was fitted on them. Intervals: bootstrap over groups."
+)
+
+
+def blended(network: nn.Module, start: dict[str, Tensor], share: float) -> None:
+    """Move the weights towards those of the start by `share`; see `Plan.start_share` for why."""
+    if not share:
+        return
+    state = network.state_dict()
+    for name, value in state.items():
+        if value.is_floating_point():
+            value.lerp_(start[name].to(value.device), share)
+    network.load_state_dict(state)
+
+
+def conclude(
+    network: nn.Module, card: Card, prepared: Prepared, device: torch.device, out: Path
+) -> tuple[Model, dict[str, Any]]:
+    """Calibrate and measure on the validation tiles, if there are any, and write the model.
+
+    Returns
+    -------
+    (model, metrics)
+        `metrics` as `metrics.json` has them; empty where nothing was held out.
+
+    Raises
+    ------
+    OutputError
+        When the model cannot be written.
+    """
+    metrics: dict[str, Any] = {}
+    held_out = prepared.validation
+    if held_out is not None:
+        logits = logits_of_samples(network, card, held_out, device)
+        temperature = _temperature(logits, held_out.labels)
+        found = measure(
+            logits,
+            held_out.labels,
+            held_out.pictures,
+            held_out.groups,
+            held_out.categories,
+            unit=card.unit,
+            temperature=temperature,
+        )
+        metrics = found.to_json()
+        card = replace(card, temperature=round(temperature, 4), tests=(test_result(found, prepared),))
+    return save_model(network.cpu(), card, out), metrics
+
+
+def _temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+    low, high = _TEMPERATURES
+    return float(np.clip(fit_temperature(logits, labels), low, high))
+
+
+def test_result(metrics: Metrics, prepared: Prepared) -> TestResult:
+    """The line of the card that says how good the model is."""
+    scores = metrics.scores
+    notes = " ".join(prepared.notes)
+
+    def interval(share: Share) -> tuple[float, float]:
+        return round(share.low, 4), round(share.high, 4)
+
+    return TestResult(
+        unit=scores.unit,
+        protocol=f"{PROTOCOL} {notes}".strip(),
+        n=scores.n,
+        n_images=scores.images,
+        n_groups=scores.groups,
+        accuracy=round(scores.accuracy.value, 4),
+        accuracy_interval=interval(scores.accuracy),
+        balanced_accuracy=round(scores.balanced_accuracy.value, 4),
+        balanced_accuracy_interval=interval(scores.balanced_accuracy),
+        recall={each.name: round(each.recall.value, 4) for each in scores.categories if each.recall is not None},
+        data_sha256=prepared.data_sha256,
+    )

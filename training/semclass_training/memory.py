@@ -1,0 +1,22 @@
+"""How this process gets its memory: on Linux, glibc returns every large block at once, and each new one is cleared."""
+
+import ctypes
+import sys
+
+# mallopt's parameters, from glibc's malloc.h.
+_TRIM_THRESHOLD, _TOP_PAD, _MMAP_THRESHOLD = -1, -2, -3
+_BLOCK = 1 << 30
+
+
+def keep_freed_memory() -> None:
+    """Reuse freed memory instead of returning it: training frees and asks for the same large blocks in every step.
+
+    Made training and inference on a CPU between 1.4 and 2 times faster where this was measured (benchmarks/training).
+    """
+    if sys.platform != "linux":
+        return
+    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # musl has none
+    if mallopt is None:
+        return
+    for parameter, value in ((_MMAP_THRESHOLD, _BLOCK), (_TRIM_THRESHOLD, 2 * _BLOCK - 1), (_TOP_PAD, _BLOCK // 4)):
+        mallopt(parameter, value)

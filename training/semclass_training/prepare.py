@@ -1,0 +1,186 @@
+"""From a run's folder to what the stages work on: data read, audited, divided and cut; start weights; linear head."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from napari_semclass.downloads import Download
+from napari_semclass.errors import SettingsError
+from napari_semclass.learn.audit import audit
+from napari_semclass.learn.dataset import DataSet, data_sha256, read_dataset
+from napari_semclass.learn.events import Audited, Divided
+from napari_semclass.learn.linear_head import LinearHead, fit_linear_head
+from napari_semclass.learn.plan import Plan
+from napari_semclass.learn.run import Task
+from napari_semclass.learn.split import HeldOut, fold_samples, split_by_parts, split_samples
+from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
+from napari_semclass.model import Card, Category, Preprocessing
+from napari_semclass.model.preprocess import network_input
+from semclass_training.loaders import even_weights, resized
+from semclass_training.stages import Emit
+from semclass_training.weights import Start, start_network
+
+# Okabe and Ito's colours, told apart by colour-blind eyes, and more of like kind; after the last they begin again.
+PALETTE = (
+    *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
+    *("#9467e0", "#7fd34e", "#ff5c5c", "#8c6d31", "#17becf", "#e377c2", "#bcbd22", "#9aa0a6"),
+)
+_FEATURE_BATCH = 64
+
+
+@dataclass(frozen=True, eq=False)
+class Prepared:
+    """What the stages work on; `validation` is None where nothing is held out."""
+
+    dataset: DataSet
+    training: Samples
+    validation: Samples | None
+    notes: tuple[str, ...]
+    start: Start
+    data_sha256: str
+
+
+def prepare(plan: Plan, task: Task, folder: Path, emit: Emit, *, agree: Callable[[Download], bool]) -> Prepared:
+    """Read and audit the data, divide and cut them, and load the start weights.
+
+    Raises
+    ------
+    SemclassError
+        One sentence about what is wrong with data, plan or weights.
+    """
+    dataset = read_dataset(Path(task.data))
+    if len(dataset.categories) < 2:
+        raise SettingsError(f"{task.data}: has one category only; training needs at least two to tell apart.")
+    found = audit(dataset)
+    emit(Audited(tuple(found.sentences())))
+    categories = sorted({dataset.pictures[index].category for index in found.usable})
+    if len(categories) < 2:
+        raise SettingsError(f"{task.data}: fewer than two categories have readable pictures; nothing can be learned.")
+    torch.manual_seed(plan.seed)
+    start = start_network(plan.backbone, plan.pretrained, len(categories), agree=agree)
+    preprocessing = Preprocessing(mean=start.mean, std=start.std)
+    side = max([plan.size, *(stage.size for stage in plan.stages)])
+    cutting = Cutting(plan.unit, plan.tile, plan.stride, side, preprocessing, plan.fields)
+    samples = cut_samples(dataset.pictures, found.usable, cutting, found.groups, categories, folder=folder)
+    held = divided(plan, dataset, samples)
+    training, validation = samples.at(held.train), samples.at(held.valid)
+    counts = [np.bincount(part.labels, minlength=len(categories)).tolist() for part in (training, validation)]
+    emit(Divided(tuple(categories), tuple(counts[0]), tuple(counts[1]), held.notes))
+    if not all(counts[0]):
+        missing = ", ".join(name for name, count in zip(categories, counts[0], strict=True) if not count)
+        raise SettingsError(f"{task.data}: no tiles are left to learn {missing} from; add pictures or hold out less.")
+    sha256 = data_sha256(dataset.pictures)
+    return Prepared(dataset, training, validation if len(validation) else None, held.notes, start, sha256)
+
+
+def divided(plan: Plan, dataset: DataSet, samples: Samples) -> HeldOut:
+    """What is learned from and what is held out, by the folder's own parts or by the plan."""
+    parts = [dataset.pictures[index].part for index in samples.pictures]
+    if "valid" in parts:
+        return split_by_parts(parts, samples.groups)
+    if plan.held.folds:
+        folds = fold_samples(samples.labels, samples.groups, plan.held.folds, plan.seed)
+        held = folds == plan.held.fold
+        return HeldOut(np.flatnonzero(~held), np.flatnonzero(held), (), np.zeros(0, dtype=np.int64))
+    if not plan.held.share:
+        everything, nothing = np.arange(len(samples)), np.zeros(0, dtype=np.int64)
+        return HeldOut(everything, nothing, ("Nothing is held out, so nothing is measured.",), nothing)
+    files = np.array(dataset.files)[samples.pictures]
+    return split_samples(
+        samples.labels,
+        samples.groups,
+        files,
+        samples.boxes,
+        plan.held.share,
+        plan.seed,
+        categories=samples.categories,
+    )
+
+
+def make_card(plan: Plan, task: Task, prepared: Prepared) -> Card:
+    """The card before anything is measured; `input_size` is that of the last stage."""
+    start, categories = prepared.start, prepared.training.categories
+    sizes = [p.pixel_size for p in prepared.dataset.pictures if p.pixel_size is not None]
+    return Card(
+        name=task.name,
+        title=task.title,
+        description=f"Trained on {len(prepared.training):,} {plan.unit}s of {len(categories)} categories.",
+        categories=tuple(Category(name, PALETTE[number % len(PALETTE)]) for number, name in enumerate(categories)),
+        backbone=start.backbone,
+        unit=plan.unit,
+        tile=plan.tile,
+        input_size=plan.size,
+        preprocessing=Preprocessing(mean=start.mean, std=start.std),
+        pixel_size_range=(min(sizes), max(sizes)) if sizes else None,
+        provenance=f"Start weights: {start.description}. Data: sha256 {prepared.data_sha256}.",
+        licence=licence_of(prepared),
+        credit=start.credit,
+    )
+
+
+def licence_of(prepared: Prepared) -> str:
+    """Licences of the data, where they are stated, and of the start weights."""
+    stated = sorted({p.licence for p in prepared.dataset.pictures if p.licence})
+    data = ", ".join(stated) or "not stated"
+    return f"Data: {data}; start weights: {prepared.start.licence or 'none'}"[:2000]
+
+
+def linear_head(
+    plan: Plan, network: nn.Module, card: Card, samples: Samples, device: torch.device
+) -> tuple[LinearHead, NDArray[np.float32]]:
+    """Fit the classifier on features of the network as it is, put it there, and return it with the features."""
+    features = features_of_samples(network, card, samples, device)
+    weights = np.ones(len(samples))
+    if plan.balance != "none":
+        weights = even_weights(samples.labels, samples.groups)
+    head = fit_linear_head(features, samples.labels, weights, len(samples.categories), plan.regularisation)
+    put_head(network, head)
+    return head, features
+
+
+def put_head(network: nn.Module, head: LinearHead) -> None:
+    """Make a linear head the network's classifier."""
+    classifier = network.get_classifier()  # type: ignore[operator]
+    with torch.no_grad():
+        classifier.weight.copy_(torch.from_numpy(head.weight))
+        classifier.bias.copy_(torch.from_numpy(head.bias))
+
+
+def features_of_samples(network: nn.Module, card: Card, samples: Samples, device: torch.device) -> NDArray[np.float32]:
+    """Features before the classifier (tiles, features) of every tile as it is."""
+    network.eval()
+    parts: list[Tensor] = []
+    with torch.inference_mode():
+        for begin in range(0, len(samples), _FEATURE_BATCH):
+            tiles = resized(samples.pixels[begin : begin + _FEATURE_BATCH], card.input_size).to(device)
+            batch = network_input(tiles.float() / 255, card).contiguous(memory_format=torch.channels_last)
+            before: Tensor = network.forward_features(batch)  # type: ignore[operator]
+            parts.append(network.forward_head(before, pre_logits=True).float().cpu())  # type: ignore[operator]
+    return np.asarray(torch.cat(parts).numpy())
+
+
+def logits_of_samples(network: nn.Module, card: Card, samples: Samples, device: torch.device) -> NDArray[np.float64]:
+    """Unscaled scores (tiles, categories) of every tile as it is."""
+    network.eval()
+    parts: list[Tensor] = []
+    with torch.inference_mode():
+        for begin in range(0, len(samples), _FEATURE_BATCH):
+            tiles = resized(samples.pixels[begin : begin + _FEATURE_BATCH], card.input_size).to(device)
+            batch = network_input(tiles.float() / 255, card).contiguous(memory_format=torch.channels_last)
+            parts.append(network(batch).float().cpu())
+    return np.asarray(torch.cat(parts).double().numpy())
+
+
+def at_size(card: Card, size: int) -> Card:
+    """The card of a network that takes input of another size."""
+    return card if card.input_size == size else replace(card, input_size=size)
+
+
+def names_of(pictures: Sequence[int], dataset: DataSet) -> list[str]:
+    """File names of pictures by index."""
+    return [dataset.pictures[index].path.name for index in pictures]

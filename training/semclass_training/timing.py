@@ -1,0 +1,85 @@
+"""How long a run will take, measured on a few batches of every stage before it begins."""
+
+import copy
+import time
+
+import torch
+from torch import nn
+
+from napari_semclass.learn.plan import Plan, Stage
+from napari_semclass.learn.tiles import Samples
+from napari_semclass.model import Card
+from napari_semclass.model.device import fast_precision
+from semclass_training.augment import Augment
+from semclass_training.learner import body_of
+from semclass_training.loaders import TileLoader, resized
+from semclass_training.prepare import at_size
+
+_TRIALS = 3
+# The first pass of a size prepares kernels and buffers and tells nothing of the others.
+_WARM_UP = 1
+
+
+def predicted_minutes(
+    plan: Plan, network: nn.Module, card: Card, training: Samples, held_out: int, device: torch.device
+) -> list[float]:
+    """Minutes of each stage of the plan, validation on `held_out` tiles included; the network stays as it is."""
+    trial = copy.deepcopy(network)
+    cards = [at_size(card, stage.size) for stage in plan.stages]
+    return [
+        _minutes(plan, stage, trial, of_size, training, held_out, device)
+        for stage, of_size in zip(plan.stages, cards, strict=True)
+    ]
+
+
+def _minutes(
+    plan: Plan, stage: Stage, network: nn.Module, card: Card, training: Samples, held_out: int, device: torch.device
+) -> float:
+    wanted = min(len(training), stage.batch * (_TRIALS + _WARM_UP))
+    loader = TileLoader(
+        resized(training.pixels[:wanted], stage.size),
+        torch.from_numpy(training.labels[:wanted]),
+        card,
+        min(stage.batch, wanted),
+        device,
+        augment=Augment(plan.augmentation),
+    )
+    per_tile = {frozen: _seconds_per_tile(network, loader, frozen) for frozen in (True, False)}
+    checked = _seconds_per_tile(network, loader, None)
+    epochs = {True: stage.frozen_epochs, False: stage.epochs}
+    seconds = sum(epochs[frozen] * (len(training) * per_tile[frozen] + held_out * checked) for frozen in epochs)
+    return seconds / 60
+
+
+def _seconds_per_tile(network: nn.Module, loader: TileLoader, frozen: bool | None) -> float:
+    """Seconds per tile of learning with the body frozen or not, or of evaluation for None."""
+    head = {id(parameter) for parameter in network.get_classifier().parameters()}  # type: ignore[operator]
+    for parameter in network.parameters():
+        parameter.requires_grad_(frozen is False or (frozen is True and id(parameter) in head))
+    network.train()
+    if frozen is not False:
+        body_of(network).eval()
+    taken, tiles = [], 0
+    for number, (batch, labels) in enumerate(loader):
+        begun = time.perf_counter()
+        _step(network, batch, labels, learn=frozen is not None)
+        if batch.device.type == "cuda":
+            torch.cuda.synchronize()
+        taken.append(time.perf_counter() - begun)
+        tiles = len(batch)
+        if number == _TRIALS:
+            break
+    best = sorted(taken[_WARM_UP:] or taken)
+    return best[len(best) // 2] / tiles
+
+
+def _step(network: nn.Module, batch: torch.Tensor, labels: torch.Tensor, *, learn: bool) -> None:
+    precision = fast_precision(batch.device)
+    with (
+        torch.set_grad_enabled(learn),
+        torch.autocast(batch.device.type, dtype=precision, enabled=precision != torch.float32),
+    ):
+        loss = torch.nn.functional.cross_entropy(network(batch).float(), labels)
+    if learn:
+        torch.autograd.backward(loss)
+        network.zero_grad(set_to_none=True)

@@ -1,0 +1,208 @@
+"""A run from its beginning, or from where it was stopped, to its model: what the process of a run does."""
+
+import json
+import time
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from napari_semclass.classify.versions import versions
+from napari_semclass.downloads import Download
+from napari_semclass.errors import OutputError, SemclassError, SettingsError, brief
+from napari_semclass.learn.events import (
+    CheckpointWritten,
+    Estimated,
+    EventLog,
+    Failed,
+    Finished,
+    Planned,
+    Stopped,
+    Warned,
+)
+from napari_semclass.learn.plan import Plan
+from napari_semclass.learn.run import Pulse, Run, Task
+from napari_semclass.model import Card, save_model
+from napari_semclass.model.device import choose_device, describe
+from napari_semclass.writing import replacing
+from semclass_training.callbacks import unwrapped
+from semclass_training.checkpoint import read_memory, write_memory
+from semclass_training.distributed import this_share
+from semclass_training.finish import blended, conclude
+from semclass_training.prepare import Prepared, at_size, linear_head, make_card, prepare
+from semclass_training.previews import write_previews
+from semclass_training.stages import Memory, Stages, Work
+from semclass_training.timing import predicted_minutes
+
+METRICS_NAME = "metrics.json"
+PREVIEW_NAME = "augmentation.png"
+
+
+def train(run: Run, *, dry_run: bool = False) -> bool:
+    """Carry out a run; True when its model is written, False when it was stopped and can be resumed.
+
+    A dry run ends before anything is learned, once its minutes are predicted.
+
+    Raises
+    ------
+    SemclassError
+        Whatever went wrong, in one sentence, which the run's events and status tell, too.
+    """
+    plan, task = run.load()
+    share = this_share()
+    if share.rank:
+        return _Trainer(run, plan, task, None, dry_run).run()
+    pulse = Pulse(run)
+    pulse.start()
+    try:
+        log = EventLog(run.events_file)
+    except OSError as error:
+        raise OutputError(f"{run.events_file}: cannot be written ({error.strerror}).") from error
+    try:
+        pulse.say("running")
+        done = _Trainer(run, plan, task, log, dry_run).run()
+        pulse.say("finished" if done else "stopped")
+        return done
+    except Exception as error:
+        failure = _sentence(error)
+        _say_if_possible(log, pulse, str(failure))
+        raise failure from error
+    finally:
+        log.close()
+        pulse.end()
+
+
+def _sentence(error: Exception) -> SemclassError:
+    """Any error as one of ours."""
+    error = unwrapped(error)
+    if isinstance(error, SemclassError):
+        return error
+    if isinstance(error, OSError):
+        return OutputError(f"{error.filename or 'the run'}: cannot be written ({error.strerror or brief(error)}).")
+    return SemclassError(f"training failed in an unforeseen way ({type(error).__name__}: {brief(error)}).")
+
+
+def _say_if_possible(log: EventLog, pulse: Pulse, sentence: str) -> None:
+    """Tell of a failure; on a full disk, there may be no room for that."""
+    try:
+        log.write(Failed(sentence))
+        pulse.say("failed", sentence)
+    except OSError:
+        return
+
+
+class _Trainer:
+    """The steps of a run in this process; only the first of several processes tells of them."""
+
+    def __init__(self, run: Run, plan: Plan, task: Task, log: EventLog | None, dry_run: bool) -> None:
+        self._run, self._plan, self._task, self._log, self._dry_run = run, plan, task, log, dry_run
+        self._begun = time.monotonic()
+        self._out = Path(task.out)
+        self._card: Card | None = None
+
+    def emit(self, event: Any) -> None:
+        """Tell of something."""
+        if self._log is not None:
+            try:
+                self._log.write(event)
+            except OSError as error:
+                raise OutputError(f"{self._run.events_file}: cannot be written ({error.strerror}).") from error
+
+    def run(self) -> bool:
+        """All of it."""
+        run, plan, task = self._run, self._plan, self._task
+        if self._log is not None:
+            run.stop_file.unlink(missing_ok=True)
+        device = choose_device(task.device)
+        memory = read_memory(run.checkpoint)
+        self.emit(
+            Planned(
+                task.data, task.out, describe(device), asdict(plan), versions(), plan.pretrained, memory is not None
+            )
+        )
+        prepared = prepare(plan, task, run.folder, self.emit, agree=_refuse)
+        card = self._card = make_card(plan, task, prepared)
+        network = prepared.start.network.to(device)
+        if device.type != "mps":
+            network = network.to(memory_format=torch.channels_last)
+        if (plan.head == "linear" or not plan.stages) and not self._dry_run:
+            linear_head(plan, network, card, prepared.training, device)
+        start = {name: value.detach().clone() for name, value in network.state_dict().items()}
+        if self._log is not None and plan.stages:
+            shown = torch.from_numpy(prepared.training.pixels[:5].copy()).float() / 255
+            write_previews(shown, plan.augmentation, run.folder / PREVIEW_NAME)
+        if self._dry_run and not plan.stages:
+            self.emit(Estimated(()))
+            return False
+        if plan.stages and not self._stages(prepared, network, card, device, memory):
+            return False
+        blended(network, start, plan.start_share)
+        self._conclude(prepared, network, card, device)
+        return True
+
+    def _stages(
+        self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device, memory: Memory | None
+    ) -> bool:
+        """Go through the stages; True when a model is to be made of what was learned."""
+        plan = self._plan
+        held_out = len(prepared.validation) if prepared.validation else 0
+        minutes = predicted_minutes(plan, network, card, prepared.training, held_out, device)
+        self.emit(Estimated(tuple(round(value, 3) for value in minutes)))
+        if self._dry_run:
+            return False
+        for parameter in network.parameters():
+            parameter.requires_grad_(True)
+        work = Work(
+            plan,
+            network,
+            lambda size: at_size(card, size),
+            prepared.training,
+            prepared.validation,
+            device,
+            self.emit,
+            self._save,
+            self._keep,
+            self._is_to_end,
+            this_share(),
+        )
+        if Stages(work, memory or Memory(), minutes).run():
+            return True
+        if self._run.wish() == "stop":
+            self.emit(Stopped("Stopped as asked for; resume it to go on from here."))
+            return False
+        self.emit(Warned("Ended before its plan was done, with what was learned so far."))
+        return True
+
+    def _is_to_end(self) -> bool:
+        limit = 60 * self._plan.minutes
+        return self._run.stop_file.exists() or bool(limit and time.monotonic() - self._begun > limit)
+
+    def _save(self, memory: Memory) -> None:
+        if self._log is not None:
+            write_memory(memory, self._run.checkpoint)
+            self.emit(CheckpointWritten(memory.position.stage, memory.position.epochs, memory.since_best == 0))
+
+    def _keep(self, network: nn.Module, size: int) -> None:
+        if self._log is not None and self._card is not None:
+            save_model(network, at_size(self._card, size), self._run.best)
+
+    def _conclude(self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device) -> None:
+        if self._log is None:
+            return
+        model, metrics = conclude(network, card, prepared, device, self._out)
+        if metrics:
+            with replacing(self._run.folder / METRICS_NAME) as temporary:
+                temporary.write_text(json.dumps(metrics, indent=1), encoding="utf-8")
+        seconds = round(time.monotonic() - self._begun, 1)
+        shown: tuple[str, ...] = ("unit", "n", "n_groups", "accuracy", "macro_f1", "ece")
+        brief_metrics = {key: metrics[key] for key in shown if key in metrics}
+        self.emit(Finished(str(self._out), model.sha256, seconds, brief_metrics))
+
+
+def _refuse(download: Download) -> bool:
+    """A run has nobody to ask: what it needs from the network is fetched before it starts."""
+    raise SettingsError(
+        f"{download.name} is not on this computer yet; `semclass train` asks whether to download it before it starts."
+    )
