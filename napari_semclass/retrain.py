@@ -5,6 +5,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from typing import Literal
 
 from napari_semclass.errors import OutputError, brief
 from napari_semclass.learn.events import Event, Failed, Finished, Stopped, read_events
@@ -16,8 +17,10 @@ _LOOK_EVERY_S = 0.2
 _STARTING_S = 120.0
 
 
-def start(run: Run, *, dry_run: bool = False) -> None:
+def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> None:
     """Start the process of a run, detached and at low priority, so that it outlives this one and stays out of the way.
+
+    `trial` ends it before anything is learned: once its minutes are predicted, or a learning rate is found.
 
     Raises
     ------
@@ -28,7 +31,7 @@ def start(run: Run, *, dry_run: bool = False) -> None:
         raise OutputError(f"{run.folder}: this training is running already.")
     run.stop_file.unlink(missing_ok=True)
     run.status_file.unlink(missing_ok=True)
-    command = [sys.executable, "-m", "semclass_training", str(run.folder), *(["--dry-run"] if dry_run else [])]
+    command = [sys.executable, "-m", "semclass_training", str(run.folder), *([trial] if trial else [])]
     try:
         with run.log_file.open("ab") as log:
             if sys.platform == "win32":

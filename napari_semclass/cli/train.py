@@ -43,6 +43,7 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add("--title", help="what viewers call the model (default: its name)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
     add("--dry-run", action="store_true", help="print plan, data and predicted minutes, and train nothing")
+    add("--find-lr", action="store_true", help="suggest a learning rate for the first stage, and train nothing")
     add("--resume", action="store_true", help="go on with a run that was stopped or killed")
     add("--overwrite", action="store_true", help="replace a model or a run that is there already")
     add("--yes", action="store_true", help="download start weights that are missing without asking")
@@ -51,6 +52,7 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def train(options: argparse.Namespace) -> int:
     """Train as the options say; return the exit status."""
     from napari_semclass.cli.train_progress import show
+    from napari_semclass.learn.events import Estimated, Suggested
     from napari_semclass.learn.plan import changed, read_plan
     from napari_semclass.learn.run import Run
     from napari_semclass.retrain import start
@@ -63,12 +65,12 @@ def train(options: argparse.Namespace) -> int:
         plan = changed(read_plan(options.recipe), options.set)
         task = _task(options, out)
         _fetch_weights(plan, ask=not options.yes)
-        if options.dry_run:
+        if options.dry_run or options.find_lr:
             with tempfile.TemporaryDirectory(prefix="semclass-") as folder:
                 trial = Run(Path(folder) / "run")
                 trial.create(plan, replace(task, out=str(Path(folder) / "model.safetensors")))
-                start(trial, dry_run=True)
-                return show(trial, dry_run=True)
+                start(trial, trial="--find-lr" if options.find_lr else "--dry-run")
+                return show(trial, until=Suggested if options.find_lr else Estimated)
         _make_room(run, out, overwrite=options.overwrite)
         run.create(plan, task)
     position = run.events_file.stat().st_size if run.events_file.exists() else 0

@@ -17,6 +17,7 @@ from napari_semclass.learn.events import (
     Planned,
     StageBegun,
     Stopped,
+    Suggested,
     Warned,
 )
 from napari_semclass.learn.run import Run
@@ -24,10 +25,11 @@ from napari_semclass.learn.toml import table_lines
 from napari_semclass.retrain import follow
 
 
-def show(run: Run, *, position: int = 0, dry_run: bool = False) -> int:
+def show(run: Run, *, position: int = 0, until: type[Event] | None = None) -> int:
     """Follow a run to its end, on stderr and for the outcome on stdout; return the exit status.
 
-    Ctrl-C asks the run to stop and goes on following; a second one leaves it to itself.
+    With `until`, the first event of that kind is the end, and a good one. Ctrl-C asks the run to stop and goes on
+    following; a second one leaves it to itself.
     """
     console = Console(stderr=True, highlight=False)
     bar = Progress(
@@ -38,7 +40,7 @@ def show(run: Run, *, position: int = 0, dry_run: bool = False) -> int:
         transient=True,
         disable=not sys.stderr.isatty(),
     )
-    shown = _Shown(console, bar, dry_run)
+    shown = _Shown(console, bar)
     events = follow(run, position)
     asked = False
     with bar:
@@ -61,17 +63,16 @@ def show(run: Run, *, position: int = 0, dry_run: bool = False) -> int:
                 return shown.status
             shown.position = position
             shown.tell(event)
-            if dry_run and isinstance(event, Estimated):
+            if until is not None and isinstance(event, until):
                 return 0
 
 
 class _Shown:
     """Turns events into lines and a bar; `status` is the exit status that follows from them."""
 
-    def __init__(self, console: Console, bar: Progress, dry_run: bool) -> None:
+    def __init__(self, console: Console, bar: Progress) -> None:
         self._console, self._bar = console, bar
         self._task = bar.add_task("", total=1, visible=False, news="")
-        self._dry_run = dry_run
         self._sizes: dict[int, int] = {}
         self.status = 2
         self.position = 0
@@ -89,7 +90,7 @@ class _Shown:
                 news=f"loss {event.loss:.3f} · {event.images_per_second:,.0f} tiles/s · {left}",
             )
             return
-        for line in _lines(event, self._dry_run):
+        for line in _lines(event):
             self._console.print(line, markup=False, soft_wrap=True)
         if isinstance(event, StageBegun):
             self._sizes[event.stage] = event.size
@@ -100,10 +101,10 @@ class _Shown:
             self.status = 1
 
 
-def _lines(event: Event, dry_run: bool) -> list[str]:
+def _lines(event: Event) -> list[str]:
     if isinstance(event, Planned):
         words = "Going on with" if event.resumed else "Learning from"
-        plan = ["The plan:", *(f"  {line}" for line in table_lines(event.plan))] if dry_run else []
+        plan = ["The plan:", *(f"  {line}" for line in table_lines(event.plan) if line)]
         return [f"{words} {event.data} on {event.device}, start weights: {event.start_weights}.", *plan]
     if isinstance(event, Audited):
         return list(event.sentences)
@@ -111,6 +112,8 @@ def _lines(event: Event, dry_run: bool) -> list[str]:
         return [*_division(event), *event.notes]
     if isinstance(event, Estimated):
         return [_estimate(event)]
+    if isinstance(event, Suggested):
+        return [f"A learning rate of about {event.lr:.1e} suits the first stage: --set stages.0.lr={event.lr:.1e}"]
     if isinstance(event, StageBegun):
         frozen = f"{event.frozen_epochs} frozen and " if event.frozen_epochs else ""
         epochs = f"{event.epochs} epoch{'' if event.epochs == 1 else 's'}"

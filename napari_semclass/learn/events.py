@@ -60,6 +60,14 @@ class Estimated:
 
 
 @dataclass(frozen=True, config=_CONFIG)
+class Suggested:
+    """A learning rate of the classifier for the first stage, by a range test; only when it was asked for."""
+
+    lr: float
+    kind: Literal["suggestion"] = "suggestion"
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class StageBegun:
     """A stage begins; `size` in pixels."""
 
@@ -157,6 +165,7 @@ Event = (
     | Audited
     | Divided
     | Estimated
+    | Suggested
     | StageBegun
     | BatchDone
     | EpochDone

@@ -1,6 +1,7 @@
 """`semclass train`, `audit` and `evaluate` as typed: from a folder of pictures to a model and its report."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -54,6 +55,14 @@ def test_a_dry_run_tells_the_minutes_and_leaves_nothing(data, capfd):
     assert "Predicted" in said
     assert 'backbone = "test_resnet"' in said
     assert {path.name for path in data.parent.iterdir()} == {"data"}
+
+
+def test_a_learning_rate_can_be_found(data, capfd):
+    stage = ["--set", "stages=[{size = 32, epochs = 2, batch = 8}]"]
+    assert main(["train", "data", "--out", "mine", "--recipe", "quick", "--find-lr", *TINY, *stage]) == 0
+    said = capfd.readouterr().err
+    rate = float(re.search(r"learning rate of about (\S+) suits", said).group(1))
+    assert 1e-6 < rate < 1
 
 
 @pytest.mark.timeout(300)

@@ -15,9 +15,10 @@ def main() -> int:
     arguments = argparse.ArgumentParser("python -m semclass_training", description=__doc__)
     arguments.add_argument("folder", help="folder of a run: plan.toml and task.toml, as `semclass train` makes it")
     arguments.add_argument("--dry-run", action="store_true", help="end before learning, with the predicted minutes")
+    arguments.add_argument("--find-lr", action="store_true", help="end before learning, with a learning rate to take")
     options = arguments.parse_args()
     try:
-        return 0 if train(Run(options.folder), dry_run=options.dry_run) else 3
+        return 0 if train(Run(options.folder), dry_run=options.dry_run, find_lr=options.find_lr) else 3
     except SemclassError as error:
         print(f"semclass_training: error: {error}", file=sys.stderr)
         return 2

@@ -127,16 +127,12 @@ class Average(Callback):  # type: ignore[misc]
     def before_validate(self) -> None:
         """Validate the average."""
         self._own = self._state()
-        self.put()
+        _bare(self.learn.model).load_state_dict(self.weights)
 
     def after_validate(self) -> None:
         """Go on with the latest weights."""
         _bare(self.learn.model).load_state_dict(self._own)
         self._own = {}
-
-    def put(self) -> None:
-        """Give the model the average."""
-        _bare(self.learn.model).load_state_dict(self.weights)
 
     def _state(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in _bare(self.learn.model).state_dict().items()}
@@ -182,6 +178,8 @@ class Follow(Callback):  # type: ignore[misc]
         self._scores: list[Tensor] = []
         self._labels: list[Tensor] = []
         self._losses: list[Tensor] = []
+        self._offset = self._seen = 0
+        self._told = self._begun = self._trained_s = 0.0
 
     def before_train(self) -> None:
         """Set the loader to this epoch, and begin to count."""

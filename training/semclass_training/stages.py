@@ -4,11 +4,13 @@ import gc
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 from fastai.callback.core import CancelFitException
+from fastai.learner import Recorder
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
@@ -97,6 +99,25 @@ class Stages:
                 return False
         return True
 
+    def find_lr(self, folder: Path) -> float:
+        """Learning rate of the classifier that fastai's range test suggests for the first stage.
+
+        `folder` holds the weights meanwhile. Source: Smith, Cyclical learning rates, WACV 2017.
+        """
+        stage, work = self.work.plan.stages[0], self.work
+        self.memory.position.batch = stage.batch
+        tiles = resized(work.training.pixels, stage.size)
+        loaders = self._loaders(0, stage, False, tiles, tiles[:0])
+        follow = Follow(lambda *_: None, lambda *_: None, lambda: False)
+        counts = np.bincount(work.training.labels, minlength=len(work.training.categories))
+        parts = make_learner(
+            work.plan, work.network, loaders, follow, loss_weights(work.plan, counts.tolist(), work.device)
+        )
+        parts.learner.add_cb(Recorder())
+        parts.learner.path = folder
+        parts.learner.unfreeze()
+        return float(parts.learner.lr_find(show_plot=False).valley)
+
     def _stage(self, number: int, stage: Stage) -> None:
         """One stage; where memory runs out, its batch is halved and it goes on from the last checkpoint."""
         position = self.memory.position
@@ -108,6 +129,8 @@ class Stages:
         self.work.emit(StageBegun(number, len(stages), stage.size, stage.epochs, stage.frozen_epochs, position.batch))
         if not self.memory.network:
             self._remember(None)
+        if not position.epoch:
+            self.memory.since_best = 0
         while True:
             try:
                 for frozen, epochs in self._phases(stage):
@@ -152,7 +175,8 @@ class Stages:
     ) -> None:
         """The epochs of one phase, from where the memory is."""
         work, position = self.work, self.memory.position
-        if position.epoch >= epochs:
+        if position.epoch >= epochs:  # the run was killed right after the phase's last epoch
+            self._settle()
             return
         follow = Follow(
             lambda *news: self._batch_done(number, epochs, *news),
@@ -185,10 +209,16 @@ class Stages:
             self.ended = True
             return
         if parts.average is not None:
-            parts.average.put()
-        self.memory.average, self.memory.average_steps, self.memory.optimiser = {}, 0, None
+            self.memory.average = parts.average.weights
         position.epoch, position.seen = epochs, 0
-        self.memory.network = _copied(work.network)
+        self._settle()
+
+    def _settle(self) -> None:
+        """End a phase: the running average becomes the network's weights, the optimiser is forgotten."""
+        if self.memory.average:
+            self.work.network.load_state_dict(self.memory.average)
+        self.memory.average, self.memory.average_steps, self.memory.optimiser = {}, 0, None
+        self.memory.network = _copied(self.work.network)
 
     def _batch_done(self, number: int, epochs: int, batch: int, batches: int, loss: float, rate: float) -> None:
         position = self.memory.position

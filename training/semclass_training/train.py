@@ -20,6 +20,7 @@ from napari_semclass.learn.events import (
     Finished,
     Planned,
     Stopped,
+    Suggested,
     Warned,
 )
 from napari_semclass.learn.plan import Plan
@@ -40,10 +41,11 @@ METRICS_NAME = "metrics.json"
 PREVIEW_NAME = "augmentation.png"
 
 
-def train(run: Run, *, dry_run: bool = False) -> bool:
+def train(run: Run, *, dry_run: bool = False, find_lr: bool = False) -> bool:
     """Carry out a run; True when its model is written, False when it was stopped and can be resumed.
 
-    A dry run ends before anything is learned, once its minutes are predicted.
+    A dry run ends before anything is learned, once its minutes are predicted; to find the learning rate is a dry run
+    that tells a rate, too.
 
     Raises
     ------
@@ -53,7 +55,7 @@ def train(run: Run, *, dry_run: bool = False) -> bool:
     plan, task = run.load()
     share = this_share()
     if share.rank:
-        return _Trainer(run, plan, task, None, dry_run).run()
+        return _Trainer(run, plan, task, None, dry_run or find_lr, find_lr).run()
     pulse = Pulse(run)
     pulse.start()
     try:
@@ -62,7 +64,7 @@ def train(run: Run, *, dry_run: bool = False) -> bool:
         raise OutputError(f"{run.events_file}: cannot be written ({error.strerror}).") from error
     try:
         pulse.say("running")
-        done = _Trainer(run, plan, task, log, dry_run).run()
+        done = _Trainer(run, plan, task, log, dry_run or find_lr, find_lr).run()
         pulse.say("finished" if done else "stopped")
         return done
     except Exception as error:
@@ -96,8 +98,9 @@ def _say_if_possible(log: EventLog, pulse: Pulse, sentence: str) -> None:
 class _Trainer:
     """The steps of a run in this process; only the first of several processes tells of them."""
 
-    def __init__(self, run: Run, plan: Plan, task: Task, log: EventLog | None, dry_run: bool) -> None:
-        self._run, self._plan, self._task, self._log, self._dry_run = run, plan, task, log, dry_run
+    def __init__(self, run: Run, plan: Plan, task: Task, log: EventLog | None, dry_run: bool, find_lr: bool) -> None:
+        self._run, self._plan, self._task, self._log = run, plan, task, log
+        self._dry_run, self._find_lr = dry_run, find_lr
         self._begun = time.monotonic()
         self._out = Path(task.out)
         self._card: Card | None = None
@@ -150,7 +153,7 @@ class _Trainer:
         held_out = len(prepared.validation) if prepared.validation else 0
         minutes = predicted_minutes(plan, network, card, prepared.training, held_out, device)
         self.emit(Estimated(tuple(round(value, 3) for value in minutes)))
-        if self._dry_run:
+        if self._dry_run and not self._find_lr:
             return False
         for parameter in network.parameters():
             parameter.requires_grad_(True)
@@ -167,7 +170,11 @@ class _Trainer:
             self._is_to_end,
             this_share(),
         )
-        if Stages(work, memory or Memory(), minutes).run():
+        stages = Stages(work, memory or Memory(), minutes)
+        if self._find_lr:
+            self.emit(Suggested(stages.find_lr(self._run.folder)))
+            return False
+        if stages.run():
             return True
         if self._run.wish() == "stop":
             self.emit(Stopped("Stopped as asked for; resume it to go on from here."))

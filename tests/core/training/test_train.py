@@ -17,6 +17,7 @@ from napari_semclass import classify_micrograph, load_model
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.events import (
     BatchDone,
+    CheckpointWritten,
     Divided,
     EpochDone,
     Estimated,
@@ -112,11 +113,12 @@ def test_a_run_killed_in_each_stage_ends_as_if_it_had_not_been(plan, make_run):
     whole = make_run(longer, "whole")
     assert train(whole)
     killed = make_run(longer, "killed")
-    for stage in range(2):
+    # In the first stage right after its last checkpoint, in the second before its first.
+    for kind, epoch in ((CheckpointWritten, 5), (EpochDone, 6)):
         start(killed)
         for found in follow(killed):
             event = found[1] if found is not None else None
-            if isinstance(event, EpochDone) and event.stage == stage:
+            if isinstance(event, kind) and event.epoch == epoch:
                 os.kill(killed.status().pid, signal.SIGKILL)
                 break
         assert isinstance(end(killed), Failed)
