@@ -50,10 +50,10 @@ for module in (napari_semclass, semclass_training):
     home = Path(module.__file__).parent
     assert not home.is_relative_to(Path(sys.argv[1]) / "napari_semclass"), f"{home} is in the checkout"
     assert not home.is_relative_to(Path(sys.argv[1]) / "training"), f"{home} is in the checkout"
-for name in ("napari.yaml", "py.typed", "downloads/registry.toml", "model/starter/starter.safetensors"):
+for name in ("napari.yaml", "py.typed", "downloads/registry.toml", "model/starter/starter.safetensors", "learn/recipes/progressive.toml"):
     assert (Path(napari_semclass.__file__).parent / name).is_file(), f"the wheel lacks {name}"
 CHECK
-headless "$python" -m pytest tests/core
+headless "$python" -m pytest tests/core -m "not slow"
 in_window "$python" -m pytest tests/viewer/test_manifest.py tests/viewer/test_dock.py
 headless "$(dirname "$python")/semclass" demo --out demo >/dev/null
 test -s demo/synthetic_mosaic.overlay.png

@@ -1,1 +1,1 @@
-"""What learning needs without fastai: the plan, data sets, group splits, the linear head, metrics."""
+"""What learning needs without fastai: plans, data sets, audit, splits, tiles, linear head, metrics, reports, runs."""

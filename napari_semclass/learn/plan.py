@@ -95,6 +95,9 @@ class Plan:
         Start the classifier as a logistic regression on the start weights' features, or at random.
     regularisation : float
         scikit-learn's C of that regression.
+    learned_groups : int
+        How many groups of layers learn, counted from the classifier (1 would be the classifier alone); 0 is all. With
+        few specimens, a network whose first layers learn, too, remembers the specimens.
     body_rate : float
         Learning rate of the network's first layers, as a share of the classifier's, in (0, 1]; between them it
         rises evenly on a log scale (discriminative learning rates).
@@ -129,6 +132,7 @@ class Plan:
     stages: tuple[Stage, ...] = ()
     head: Literal["linear", "random"] = "linear"
     regularisation: Annotated[float, Field(gt=0)] = 0.01
+    learned_groups: Annotated[int, Field(ge=0, le=1000)] = 0
     body_rate: Annotated[float, Field(gt=0, le=1)] = 0.1
     norm: Literal["frozen", "learned"] = "frozen"
     label_smoothing: _Share = 0.1

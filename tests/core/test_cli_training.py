@@ -48,6 +48,7 @@ def test_a_model_is_trained_found_by_name_used_and_judged(data, capfd):
     assert (data.parent / "report" / "report.html").stat().st_size > 1000
 
 
+@pytest.mark.slow
 def test_a_dry_run_tells_the_minutes_and_leaves_nothing(data, capfd):
     stage = ["--set", "stages=[{size = 32, epochs = 2}]"]
     assert main(["train", "data", "--out", "mine", "--recipe", "quick", "--dry-run", *TINY, *stage]) == 0
@@ -57,6 +58,7 @@ def test_a_dry_run_tells_the_minutes_and_leaves_nothing(data, capfd):
     assert {path.name for path in data.parent.iterdir()} == {"data"}
 
 
+@pytest.mark.slow
 def test_a_learning_rate_can_be_found(data, capfd):
     stage = ["--set", "stages=[{size = 32, epochs = 2, batch = 8}]"]
     assert main(["train", "data", "--out", "mine", "--recipe", "quick", "--find-lr", *TINY, *stage]) == 0
@@ -65,6 +67,7 @@ def test_a_learning_rate_can_be_found(data, capfd):
     assert 1e-6 < rate < 1
 
 
+@pytest.mark.slow
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform == "win32", reason="consoles of Windows send no SIGINT to a child alone")
 def test_ctrl_c_stops_and_resume_finishes(data):

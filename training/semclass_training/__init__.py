@@ -1,1 +1,1 @@
-"""The bundled training module; the plan it follows is `napari_semclass.learn.plan`. So far: start weights."""
+"""The bundled trainer: what a run's folder asks for, with fastai, in a process of its own."""

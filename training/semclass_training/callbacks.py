@@ -2,8 +2,8 @@
 
 import re
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
@@ -88,8 +88,9 @@ class StillNorm(Callback):  # type: ignore[misc]
         if self.body is not None:
             self.body.eval()
         for module in self.learn.model.modules():
-            if isinstance(module, nn.modules.batchnorm._BatchNorm) and self._always:
-                module.eval()
+            if isinstance(module, nn.modules.batchnorm._BatchNorm):
+                learns = any(parameter.requires_grad for parameter in module.parameters())
+                module.train(learns and not self._always)
 
 
 class Average(Callback):  # type: ignore[misc]
@@ -133,6 +134,13 @@ class Average(Callback):  # type: ignore[misc]
         """Go on with the latest weights."""
         _bare(self.learn.model).load_state_dict(self._own)
         self._own = {}
+
+    @contextmanager
+    def in_place(self) -> Iterator[None]:
+        """Give the network the average for a while."""
+        self.before_validate()
+        yield
+        self.after_validate()
 
     def _state(self) -> dict[str, Tensor]:
         return {name: value.clone() for name, value in _bare(self.learn.model).state_dict().items()}

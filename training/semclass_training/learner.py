@@ -81,6 +81,12 @@ def parameter_groups(network: nn.Module) -> list[list[nn.Parameter]]:
     return [group for group in groups if group] + [[p for p in bare.parameters() if id(p) in classifier]]
 
 
+def unfreeze(parts: Parts, plan: Plan) -> None:
+    """Let the plan's groups of layers learn."""
+    groups = len(parts.learner.opt.param_lists)
+    parts.learner.freeze_to(-min(plan.learned_groups, groups) if plan.learned_groups else 0)
+
+
 def body_of(network: nn.Module) -> nn.ModuleList:
     """All of a network but its classifier."""
     head = network.get_classifier()  # type: ignore[operator]

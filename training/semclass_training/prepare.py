@@ -1,6 +1,6 @@
 """From a run's folder to what the stages work on: data read, audited, divided and cut; start weights; linear head."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -30,7 +30,7 @@ PALETTE = (
     *("#e69f00", "#56b4e9", "#009e73", "#f0e442", "#0072b2", "#d55e00", "#cc79a7"),
     *("#9467e0", "#7fd34e", "#ff5c5c", "#8c6d31", "#17becf", "#e377c2", "#bcbd22", "#9aa0a6"),
 )
-_FEATURE_BATCH = 64
+_BATCH = 16  # on a CPU, larger ones only fall out of its cache
 
 
 @dataclass(frozen=True, eq=False)
@@ -153,34 +153,33 @@ def put_head(network: nn.Module, head: LinearHead) -> None:
 
 def features_of_samples(network: nn.Module, card: Card, samples: Samples, device: torch.device) -> NDArray[np.float32]:
     """Features before the classifier (tiles, features) of every tile as it is."""
-    network.eval()
-    parts: list[Tensor] = []
-    with torch.inference_mode():
-        for begin in range(0, len(samples), _FEATURE_BATCH):
-            tiles = resized(samples.pixels[begin : begin + _FEATURE_BATCH], card.input_size).to(device)
-            batch = network_input(tiles.float() / 255, card).contiguous(memory_format=torch.channels_last)
-            before: Tensor = network.forward_features(batch)  # type: ignore[operator]
-            parts.append(network.forward_head(before, pre_logits=True).float().cpu())  # type: ignore[operator]
-    return np.asarray(torch.cat(parts).numpy())
+
+    def features(batch: Tensor) -> Tensor:
+        before: Tensor = network.forward_features(batch)  # type: ignore[operator]
+        return network.forward_head(before, pre_logits=True)  # type: ignore[operator,no-any-return]
+
+    return np.asarray(_answers(features, network, card, samples, device).numpy())
 
 
 def logits_of_samples(network: nn.Module, card: Card, samples: Samples, device: torch.device) -> NDArray[np.float64]:
     """Unscaled scores (tiles, categories) of every tile as it is."""
+    return np.asarray(_answers(network, network, card, samples, device).double().numpy())
+
+
+def _answers(
+    answer: Callable[[Tensor], Tensor], network: nn.Module, card: Card, samples: Samples, device: torch.device
+) -> Tensor:
+    """What `answer` gives for every tile, in float32 on the CPU."""
     network.eval()
     parts: list[Tensor] = []
     with torch.inference_mode():
-        for begin in range(0, len(samples), _FEATURE_BATCH):
-            tiles = resized(samples.pixels[begin : begin + _FEATURE_BATCH], card.input_size).to(device)
+        for begin in range(0, len(samples), _BATCH):
+            tiles = resized(samples.pixels[begin : begin + _BATCH], card.input_size).to(device)
             batch = network_input(tiles.float() / 255, card).contiguous(memory_format=torch.channels_last)
-            parts.append(network(batch).float().cpu())
-    return np.asarray(torch.cat(parts).double().numpy())
+            parts.append(answer(batch).float().cpu())
+    return torch.cat(parts)
 
 
 def at_size(card: Card, size: int) -> Card:
     """The card of a network that takes input of another size."""
     return card if card.input_size == size else replace(card, input_size=size)
-
-
-def names_of(pictures: Sequence[int], dataset: DataSet) -> list[str]:
-    """File names of pictures by index."""
-    return [dataset.pictures[index].path.name for index in pictures]

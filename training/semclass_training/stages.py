@@ -1,8 +1,8 @@
 """The stages: progressive resizing, each stage frozen first and then whole, resumable after every epoch and batch."""
 
 import gc
-import time
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from napari_semclass.model import Card
 from napari_semclass.model.device import is_out_of_memory
 from semclass_training.augment import Augment
 from semclass_training.callbacks import Follow, unwrapped
-from semclass_training.learner import Parts, body_of, loss_weights, make_learner, plain, rates
+from semclass_training.learner import Parts, body_of, loss_weights, make_learner, plain, rates, unfreeze
 from semclass_training.loaders import Share, TileLoader, even_weights, resized
 from semclass_training.scores import Scores, scores_of
 
@@ -84,7 +84,6 @@ class Stages:
         self._minutes = minutes
         self._labels = torch.from_numpy(work.training.labels)
         self._parts: Parts | None = None
-        self._begun = time.monotonic()
 
     def run(self) -> bool:
         """Train; True when the plan was done, False when it was asked to end before."""
@@ -109,13 +108,10 @@ class Stages:
         tiles = resized(work.training.pixels, stage.size)
         loaders = self._loaders(0, stage, False, tiles, tiles[:0])
         follow = Follow(lambda *_: None, lambda *_: None, lambda: False)
-        counts = np.bincount(work.training.labels, minlength=len(work.training.categories))
-        parts = make_learner(
-            work.plan, work.network, loaders, follow, loss_weights(work.plan, counts.tolist(), work.device)
-        )
+        parts = make_learner(work.plan, work.network, loaders, follow, self._loss_weights())
         parts.learner.add_cb(Recorder())
         parts.learner.path = folder
-        parts.learner.unfreeze()
+        unfreeze(parts, work.plan)
         return float(parts.learner.lr_find(show_plot=False).valley)
 
     def _stage(self, number: int, stage: Stage) -> None:
@@ -141,6 +137,11 @@ class Stages:
                 return
             except (RuntimeError, MemoryError) as error:
                 self._halve(error)
+
+    def _loss_weights(self) -> Tensor | None:
+        training = self.work.training
+        counts = np.bincount(training.labels, minlength=len(training.categories))
+        return loss_weights(self.work.plan, counts.tolist(), self.work.device)
 
     def _phases(self, stage: Stage) -> Iterator[tuple[bool, int]]:
         """Frozen and whole epochs that are still to do."""
@@ -185,16 +186,13 @@ class Stages:
         )
         follow.start_epoch = position.epoch
         follow.skip = position.seen // position.batch
-        counts = np.bincount(work.training.labels, minlength=len(work.training.categories))
-        parts = self._parts = make_learner(
-            work.plan, work.network, loaders, follow, loss_weights(work.plan, counts.tolist(), work.device)
-        )
+        parts = self._parts = make_learner(work.plan, work.network, loaders, follow, self._loss_weights())
         distribute(parts, work.share)
         if frozen:
             parts.learner.freeze()
             parts.still.body = body_of(work.network)
         else:
-            parts.learner.unfreeze()
+            unfreeze(parts, work.plan)
         if self.memory.optimiser is not None:
             parts.learner.opt.load_state_dict(_on_device(self.memory.optimiser, work.device))
         if parts.average is not None and self.memory.average:
@@ -269,7 +267,7 @@ class Stages:
         better = value > memory.best or position.epochs == 1
         memory.best, memory.since_best = (value, 0) if better else (memory.best, memory.since_best + 1)
         if better:
-            with _averaged(parts):
+            with parts.average.in_place() if parts.average else nullcontext():
                 self.work.keep(self.work.network, stage.size)
         self._remember(parts)
         if self.work.plan.early_stop and memory.since_best >= self.work.plan.early_stop and not frozen:
@@ -298,21 +296,6 @@ class Stages:
             torch.cuda.empty_cache()
         self.work.network.load_state_dict(self.memory.network)
         self.work.emit(Warned(f"Memory ran out; the batch is {position.batch} tiles from here on."))
-
-
-class _averaged:
-    """The running average in the network for a while."""
-
-    def __init__(self, parts: Parts) -> None:
-        self._average = parts.average
-
-    def __enter__(self) -> None:
-        if self._average is not None:
-            self._average.before_validate()
-
-    def __exit__(self, *_: object) -> None:
-        if self._average is not None:
-            self._average.after_validate()
 
 
 def distribute(parts: Parts, share: Share) -> None:

@@ -11,7 +11,7 @@ from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card
 from napari_semclass.model.device import fast_precision
 from semclass_training.augment import Augment
-from semclass_training.learner import body_of
+from semclass_training.learner import parameter_groups
 from semclass_training.loaders import TileLoader, resized
 from semclass_training.prepare import at_size
 
@@ -44,29 +44,30 @@ def _minutes(
         device,
         augment=Augment(plan.augmentation),
     )
-    per_tile = {frozen: _seconds_per_tile(network, loader, frozen) for frozen in (True, False)}
-    checked = _seconds_per_tile(network, loader, None)
+    groups = parameter_groups(network)
+    learned = {True: groups[-1:], False: groups[-plan.learned_groups :], None: []}
+    per_tile = {frozen: _seconds_per_tile(network, loader, learned[frozen]) for frozen in (True, False)}
+    checked = _seconds_per_tile(network, loader, learned[None])
     epochs = {True: stage.frozen_epochs, False: stage.epochs}
     seconds = sum(epochs[frozen] * (len(training) * per_tile[frozen] + held_out * checked) for frozen in epochs)
     return seconds / 60
 
 
-def _seconds_per_tile(network: nn.Module, loader: TileLoader, frozen: bool | None) -> float:
-    """Seconds per tile of learning with the body frozen or not, or of evaluation for None."""
-    head = {id(parameter) for parameter in network.get_classifier().parameters()}  # type: ignore[operator]
-    for parameter in network.parameters():
-        parameter.requires_grad_(frozen is False or (frozen is True and id(parameter) in head))
-    network.train()
-    if frozen is not False:
-        body_of(network).eval()
+def _seconds_per_tile(network: nn.Module, loader: TileLoader, learned: list[list[nn.Parameter]]) -> float:
+    """Seconds per tile when these groups of layers learn, or of evaluation when none do."""
+    network.eval().requires_grad_(False)
+    for group in learned:
+        for parameter in group:
+            parameter.requires_grad_(True)
     taken, tiles = [], 0
+    begun = time.perf_counter()
     for number, (batch, labels) in enumerate(loader):
-        begun = time.perf_counter()
-        _step(network, batch, labels, learn=frozen is not None)
+        _step(network, batch, labels, learn=bool(learned))
         if batch.device.type == "cuda":
             torch.cuda.synchronize()
-        taken.append(time.perf_counter() - begun)
-        tiles = len(batch)
+        now = time.perf_counter()
+        taken.append(now - begun)  # drawing and varying the batch included
+        begun, tiles = now, len(batch)
         if number == _TRIALS:
             break
     best = sorted(taken[_WARM_UP:] or taken)

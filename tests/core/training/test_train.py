@@ -35,6 +35,8 @@ from napari_semclass.retrain import follow, start
 from semclass_training.callbacks import Follow
 from semclass_training.train import train
 
+pytestmark = pytest.mark.slow
+
 
 def events(run):
     return [event for _, event in read_events(run.events_file)]
