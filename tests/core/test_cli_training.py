@@ -71,7 +71,7 @@ def test_a_learning_rate_can_be_found(data, capfd):
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform == "win32", reason="consoles of Windows send no SIGINT to a child alone")
 def test_ctrl_c_stops_and_resume_finishes(data):
-    stage = ["--set", "stages=[{size = 32, epochs = 30, batch = 8}]"]
+    stage = ["--set", "stages=[{size = 32, epochs = 12, batch = 8}]"]
     command = [
         sys.executable,
         "-W",
