@@ -15,6 +15,7 @@ import json
 import subprocess
 import sys
 import time
+from datetime import datetime
 from pathlib import Path
 
 import numpy as np
@@ -25,7 +26,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
 from napari_semclass.learn.dataset import DataSet, Picture, read_dataset
-from napari_semclass.learn.events import Estimated, read_events
 from napari_semclass.learn.plan import Plan, changed, read_plan
 from napari_semclass.learn.run import Run, Task
 from napari_semclass.learn.split import read_folds, stratified_group_folds, write_folds
@@ -83,12 +83,15 @@ def trained(
     begun = time.monotonic()
     subprocess.run([sys.executable, "-W", "ignore", "-m", "semclass_training", str(run.folder)], check=True)
     minutes = (time.monotonic() - begun) / 60
-    events = [event for _, event in read_events(run.events_file)]
-    predicted = next(sum(event.minutes) for event in events if isinstance(event, Estimated))
+    lines = [json.loads(line) for line in run.events_file.read_text(encoding="utf-8").splitlines()]
+    estimate = next(line for line in lines if line["kind"] == "estimate")
+    # From the estimate on: what a user waits for once the minutes are predicted.
+    waited = datetime.fromisoformat(lines[-1]["time"]) - datetime.fromisoformat(estimate["time"])
     held_out = cut(data, test, data.categories, str(out))
     model = load_model(out)
     answers = logits_of_samples(model.network, model.card, held_out, torch.device("cpu")).argmax(axis=1)
-    timing = {"minutes": minutes, "predicted_minutes": predicted}
+    predicted = sum(estimate["minutes"])
+    timing = {"minutes": minutes, "predicted_minutes": predicted, "waited_minutes": waited.total_seconds() / 60}
     return held_out, answers, timing
 
 

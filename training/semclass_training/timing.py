@@ -26,17 +26,20 @@ def predicted_minutes(
     """Minutes of each stage of the plan, validation on `held_out` tiles included; the network stays as it is."""
     trial = copy.deepcopy(network)
     cards = [at_size(card, stage.size) for stage in plan.stages]
-    return [
+    minutes = [
         _minutes(plan, stage, trial, of_size, training, held_out, device)
         for stage, of_size in zip(plan.stages, cards, strict=True)
     ]
+    if plan.head == "linear" and plan.stages:  # all tiles once, as they are validated at the last size
+        loader = _loader(plan, plan.stages[-1], card, training, device)
+        minutes[0] += len(training) * _seconds_per_tile(trial, loader, []) / 60
+    return minutes
 
 
-def _minutes(
-    plan: Plan, stage: Stage, network: nn.Module, card: Card, training: Samples, held_out: int, device: torch.device
-) -> float:
+def _loader(plan: Plan, stage: Stage, card: Card, training: Samples, device: torch.device) -> TileLoader:
+    """A few batches of a stage."""
     wanted = min(len(training), stage.batch * (_TRIALS + _WARM_UP))
-    loader = TileLoader(
+    return TileLoader(
         resized(training.pixels[:wanted], stage.size),
         torch.from_numpy(training.labels[:wanted]),
         card,
@@ -44,6 +47,12 @@ def _minutes(
         device,
         augment=Augment(plan.augmentation),
     )
+
+
+def _minutes(
+    plan: Plan, stage: Stage, network: nn.Module, card: Card, training: Samples, held_out: int, device: torch.device
+) -> float:
+    loader = _loader(plan, stage, card, training, device)
     groups = parameter_groups(network)
     learned = {True: groups[-1:], False: groups[-plan.learned_groups :], None: []}
     per_tile = {frozen: _seconds_per_tile(network, loader, learned[frozen]) for frozen in (True, False)}

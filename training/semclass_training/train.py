@@ -130,31 +130,39 @@ class _Trainer:
         network = prepared.start.network.to(device)
         if device.type != "mps":
             network = network.to(memory_format=torch.channels_last)
+        minutes = self._estimate(prepared, network, card, device)
         if (plan.head == "linear" or not plan.stages) and not self._dry_run:
             linear_head(plan, network, card, prepared.training, device)
         start = {name: value.detach().clone() for name, value in network.state_dict().items()}
         if self._log is not None and plan.stages:
             shown = torch.from_numpy(prepared.training.pixels[:5].copy()).float() / 255
             write_previews(shown, plan.augmentation, run.folder / PREVIEW_NAME)
-        if self._dry_run and not plan.stages:
-            self.emit(Estimated(()))
+        if self._dry_run and not (self._find_lr and plan.stages):
             return False
-        if plan.stages and not self._stages(prepared, network, card, device, memory):
+        if plan.stages and not self._stages(prepared, network, card, device, memory, minutes):
             return False
         blended(network, start, plan.start_share)
         self._conclude(prepared, network, card, device)
         return True
 
+    def _estimate(self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device) -> list[float]:
+        """Tell the minutes of each stage; those of the linear head are in the first one's."""
+        held_out = len(prepared.validation) if prepared.validation else 0
+        minutes = predicted_minutes(self._plan, network, card, prepared.training, held_out, device)
+        self.emit(Estimated(tuple(round(value, 3) for value in minutes)))
+        return minutes
+
     def _stages(
-        self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device, memory: Memory | None
+        self,
+        prepared: Prepared,
+        network: nn.Module,
+        card: Card,
+        device: torch.device,
+        memory: Memory | None,
+        minutes: list[float],
     ) -> bool:
         """Go through the stages; True when a model is to be made of what was learned."""
         plan = self._plan
-        held_out = len(prepared.validation) if prepared.validation else 0
-        minutes = predicted_minutes(plan, network, card, prepared.training, held_out, device)
-        self.emit(Estimated(tuple(round(value, 3) for value in minutes)))
-        if self._dry_run and not self._find_lr:
-            return False
         for parameter in network.parameters():
             parameter.requires_grad_(True)
         work = Work(
