@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import napari_semclass
+from napari_semclass.cli.arguments import positive
 from napari_semclass.cli.audit import add_audit, audit
 from napari_semclass.cli.evaluate import add_evaluate, evaluate
 from napari_semclass.cli.train import add_train, train
@@ -84,17 +85,10 @@ def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add("paths", nargs="+", metavar="PATH", help="image file, folder (with all below it) or pattern such as 'a/*.tif'")
     add("--out", required=True, metavar="DIR", help="folder for the results; made when it is not there")
     add("--model", default="starter", metavar="NAME|FILE", help="name (see semclass models) or file of a model")
-    add("--tile", type=_positive, metavar="N", help="side of a tile in pixels (default: the model's)")
-    add("--stride", type=_positive, metavar="N", help="pixels from one tile to the next (default: the tile)")
+    add("--tile", type=positive, metavar="N", help="side of a tile in pixels (default: the model's)")
+    add("--stride", type=positive, metavar="N", help="pixels from one tile to the next (default: the tile)")
     add("--whole", action="store_true", help="classify each picture as a whole instead of its tiles")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
     add("--dihedral", action="store_true", help="average over flips and turns of each tile: eight times the work")
-    add("--batch", type=_positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
+    add("--batch", type=positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
     add("--overwrite", action="store_true", help="classify again what is done, also with another model or settings")
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number

@@ -8,6 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semclass.cli.arguments import positive
+
 if TYPE_CHECKING:
     from napari_semclass.learn.evaluate import Evaluation, Progress
 
@@ -34,7 +36,7 @@ def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     add("--out", required=True, metavar="DIR", help="folder for the results; made when it is not there")
     add("--run", metavar="DIR", help="folder of the training run, to show its learning curves")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
-    add("--batch", type=_positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
+    add("--batch", type=positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
 
 
 def evaluate(options: argparse.Namespace) -> int:
@@ -106,10 +108,3 @@ def _shown() -> Iterator["Progress"]:
     finally:
         if live:
             print("\r\033[K", end="", file=sys.stderr, flush=True)
-
-
-def _positive(text: str) -> int:
-    number = int(text) if text.isdecimal() else 0
-    if number < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
-    return number
