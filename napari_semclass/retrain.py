@@ -17,10 +17,11 @@ _LOOK_EVERY_S = 0.2
 _STARTING_S = 120.0
 
 
-def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> None:
+def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> "subprocess.Popen[bytes]":
     """Start the process of a run, detached and at low priority, so that it outlives this one and stays out of the way.
 
     `trial` ends it before anything is learned: once its minutes are predicted, or a learning rate is found.
+    Whoever wants to clear the folder away waits for the process that is returned; others need not.
 
     Raises
     ------
@@ -40,12 +41,14 @@ def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> Non
                     | subprocess.CREATE_NEW_PROCESS_GROUP
                     | subprocess.BELOW_NORMAL_PRIORITY_CLASS
                 )
-                subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, creationflags=flags)  # noqa: S603 - our own module
-                return
+                return subprocess.Popen(  # noqa: S603 - our own module
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, creationflags=flags
+                )
             process = subprocess.Popen(  # noqa: S603 - our own module
                 command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
             )
             os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+            return process
     except OSError as error:
         raise OutputError(f"{run.folder}: the training cannot be started ({brief(error)}).") from error
 

@@ -69,8 +69,12 @@ def train(options: argparse.Namespace) -> int:
             with tempfile.TemporaryDirectory(prefix="semclass-") as folder:
                 trial = Run(Path(folder) / "run")
                 trial.create(plan, replace(task, out=str(Path(folder) / "model.safetensors")))
-                start(trial, trial="--find-lr" if options.find_lr else "--dry-run")
-                return show(trial, until=Suggested if options.find_lr else Estimated)
+                process = start(trial, trial="--find-lr" if options.find_lr else "--dry-run")
+                try:
+                    return show(trial, until=Suggested if options.find_lr else Estimated)
+                finally:  # what it still writes goes into a folder that is cleared away here
+                    process.terminate()
+                    process.wait()
         _make_room(run, out, overwrite=options.overwrite)
         run.create(plan, task)
     position = run.events_file.stat().st_size if run.events_file.exists() else 0
