@@ -1,44 +1,21 @@
-"""The dock widget: a thin shell that wires its panels to background jobs and to the viewer's layers."""
+"""The dock widget: micrograph and model above, a tab for each thing to do with them, one sentence below."""
 
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import napari
-from napari.layers import Labels
-from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QTimer
-from qtpy.QtGui import QGuiApplication, QKeySequence
-from qtpy.QtWidgets import QFileDialog, QFrame, QLabel, QScrollArea, QShortcut, QVBoxLayout, QWidget
+from qtpy.QtCore import QEvent, Qt
+from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
-from napari_semclass.classify.layers import LayerData
-from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
 from napari_semclass.model.card import Card
 from napari_semclass.viewer.card_dialog import CardDialog
-from napari_semclass.viewer.classify_job import Update, classify_job, estimate_job, models_job, score_job
-from napari_semclass.viewer.command import command
-from napari_semclass.viewer.export_job import export_job
+from napari_semclass.viewer.classify_job import models_job
+from napari_semclass.viewer.classify_tab import ClassifyTab
 from napari_semclass.viewer.input_panel import InputPanel
-from napari_semclass.viewer.jobs import Job, Work
-from napari_semclass.viewer.layers import (
-    Targets,
-    image_of,
-    leading_of,
-    predictions_of,
-    results,
-    show_result,
-    show_scores,
-    target_of,
-)
-from napari_semclass.viewer.results_panel import ResultsPanel
-from napari_semclass.viewer.run_panel import RunPanel
-from napari_semclass.viewer.settings_panel import SettingsPanel
-from napari_semclass.viewer.state import DockState, Phase
-from napari_semclass.viewer.units import time_text
+from napari_semclass.viewer.job_board import JobBoard
+from napari_semclass.viewer.state import DockState
 
-# Typing a tile size fires an edit per key; tiles are counted once the user pauses.
-_PAUSE_MS = 250
 # At least 4.5:1 on napari's own backgrounds.
 _PROBLEM_ON_DARK, _PROBLEM_ON_LIGHT = "#f0905c", "#a23c10"
 
@@ -58,114 +35,33 @@ class SemClassifier(QWidget):
         super().__init__(parent)
         self._viewer = napari_viewer
         self.state = DockState()
-        self._jobs: dict[str, Job] = {}
-        self._targets = Targets()
-        self._speed: tuple[str, float] | None = None
-        self._problems: list[str] = []
-        self._last_command = ""
+        self.board = JobBoard(lambda sentence: self.state.say(sentence, problem=True), self)
         self.inputs = InputPanel(napari_viewer)
-        self.settings = SettingsPanel()
-        self.run = RunPanel(self.state)
-        self.results = ResultsPanel(napari_viewer)
+        self.classifying = ClassifyTab(napari_viewer, self.inputs, self.state, self.board)
+        self.tabs = QTabWidget()
+        self.tabs.addTab(_scrolled(self.classifying), "Classif&y")
         self.message = QLabel()
         self._lay_out()
-        self._pause = QTimer(self)
-        self._pause.setSingleShot(True)
-        self._pause.setInterval(_PAUSE_MS)
         self._wire()
-        self._start("models", models_job, self._models_news)
-        self._choice_changed()
+        self.board.start("models", models_job, self._models_news)
         self._gone = False
 
     def _lay_out(self) -> None:
-        inside = QWidget()
-        layout = QVBoxLayout(inside)
-        layout.setContentsMargins(6, 6, 6, 0)
-        for widget in (self.inputs, _line(), self.settings, self.run, self.results):
-            layout.addWidget(widget)
-        layout.addStretch(1)
-        layout.setStretch(layout.indexOf(self.results), 10)
-        scroll = QScrollArea()
-        scroll.setWidget(inside)
-        scroll.setWidgetResizable(True)
-        scroll.setFrameShape(QFrame.Shape.NoFrame)
-        scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.message.setWordWrap(True)
-        self.message.setContentsMargins(6, 0, 6, 4)
         self.message.setTextInteractionFlags(Qt.TextInteractionFlag.TextSelectableByMouse)
         self.message.hide()
-        # The sentence about what happened last stays in sight while the rest scrolls.
-        outer = QVBoxLayout(self)
-        outer.setContentsMargins(0, 0, 0, 0)
-        outer.addWidget(scroll, 1)
-        outer.addWidget(self.message)
+        # The sentence about what happened last stays in sight while the tabs scroll.
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(6, 6, 6, 4)
+        layout.addWidget(self.inputs)
+        layout.addWidget(self.tabs, 1)
+        layout.addWidget(self.message)
         self.setMinimumWidth(320)
 
     def _wire(self) -> None:
-        self.inputs.micrographs_changed.connect(self._choice_changed)
-        self.inputs.model_changed.connect(self._model_changed)
         self.inputs.card_requested.connect(self._show_card)
         self.inputs.file_chosen.connect(self._add_model_file)
-        self.settings.value_changed.connect(self._choice_changed)
-        self.run.classify_requested.connect(self.classify)
-        self.run.stop_requested.connect(self.stop)
-        self.results.export_requested.connect(self._ask_where_to_export)
-        self.results.command_requested.connect(self._copy_command)
-        self.results.map_requested.connect(self.add_map)
         self.state.events.message.connect(self._show_message)
-        self._pause.timeout.connect(self._estimate)
-        shortcut = QShortcut(QKeySequence("Ctrl+Return"), self)
-        shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
-        shortcut.activated.connect(self.run.classify.click)
-
-    # -- intentions -----------------------------------------------------------------------------------------------
-
-    def classify(self) -> None:
-        """Classify the chosen micrographs with the chosen model and settings."""
-        model, layers, settings = self.inputs.model(), self.inputs.layers(), self.settings.value()
-        if model is None or not layers or self.state.phase is not Phase.IDLE:
-            return
-        try:
-            targets = [target_of(layer) for layer in layers]
-        except SemclassError as error:
-            self.state.say(str(error), problem=True)
-            return
-        self._problems = []
-        self._last_command = command(layers, model, settings)
-        self.state.done = self.state.total = 0
-        self.state.phase = Phase.RUNNING
-        self.state.say(f"Classifying {targets[0].name if len(targets) == 1 else f'{len(targets)} images'}…")
-        work = partial(classify_job, targets, model, settings)
-        self._start("classify", work, partial(self._classified_some, model), partial(self._classify_ended, settings))
-
-    def stop(self) -> None:
-        """Stop after the present batch; what is classified so far stays."""
-        if self.state.phase is Phase.RUNNING:
-            self.state.phase = Phase.STOPPING
-            self._jobs["classify"].stop()
-
-    def add_map(self, category: int | None) -> None:
-        """Show a category's probability, or the confidence for None, of the chosen result as an image."""
-        chosen = self.results.chosen()
-        if chosen is None:
-            return
-        labels = chosen[0]
-        work = partial(score_job, predictions_of(labels), leading_of(labels), category)
-        self._start("map", work, partial(self._map_drawn, labels))
-
-    def export(self, folder: str) -> None:
-        """Write overlay, CSV, GeoJSON and JSON of every result into a folder, in the background."""
-        work = [(layer, image_of(self._viewer, layer)) for layer in results(self._viewer)]
-        targets = [(layer, target_of(image)) for layer, image in work if image is not None]
-        if not targets:
-            self.state.say("Nothing to save: the images of these results are closed.", problem=True)
-            return
-        closed = len(work) - len(targets)
-        self.state.say("Saving…")
-        pairs = [(layer.metadata, target) for layer, target in targets]
-        left_out = f" {closed} left out: the image is closed." if closed else ""
-        work_to_do = partial(export_job, pairs, folder, self.results.colors)
-        self._start("export", work_to_do, lambda sentence: self.state.say(sentence + left_out, problem=bool(closed)))
 
     def closeEvent(self, event: Any) -> None:
         """Stop all work and let go of the viewer."""
@@ -178,90 +74,11 @@ class SemClassifier(QWidget):
             self._let_go()
         return bool(super().event(event))
 
-    # -- news from jobs -------------------------------------------------------------------------------------------
-
     def _models_news(self, news: Mapping[str, Card] | tuple[str, float]) -> None:
         if isinstance(news, tuple):
-            self._speed = news
-            self._estimate()
+            self.classifying.set_speed(*news)
         else:
             self.inputs.set_models(news)
-
-    def _classified_some(self, model: str, update: Update) -> None:
-        self.state.total, self.state.rate = update.total, update.rate
-        self.state.done = update.done
-        if update.problem:
-            self._problems.append(update.problem)
-        if update.data is not None and update.target is not None:
-            colors = self.results.shown_colors()
-            shown = update.predictions, update.summaries, update.data
-            show_result(self._viewer, update.target, *shown, colors, model)
-            self.results.refresh()
-
-    def _classify_ended(self, settings: Settings, failure: str | None) -> None:
-        stopped = self.state.phase is Phase.STOPPING
-        self.state.phase = Phase.IDLE
-        done, total, rate = self.state.done, self.state.total, self.state.rate
-        if failure or (self._problems and not done):
-            self.state.say(failure or self._problems[0], problem=True)
-        elif stopped:
-            self.state.say(f"Stopped after {done:,} of {total:,}; what is classified is kept.")
-        else:
-            if settings.mode == "tiles" and not settings.dihedral and self._speed is not None and rate:
-                self._speed = (self._speed[0], rate)  # better than the trial: measured on the work itself
-            units = ("picture" if settings.mode == "whole" else "tile") + ("" if done == 1 else "s")
-            seconds = time_text(done / rate) if rate else "no time"
-            skipped = f" {len(self._problems)} left out: {self._problems[0]}" if self._problems else ""
-            self.state.say(f"Done: {done:,} {units} in {seconds}.{skipped}", problem=bool(self._problems))
-
-    def _map_drawn(self, labels: Labels, layer: LayerData) -> None:
-        if labels in self._viewer.layers:
-            image = show_scores(self._viewer, labels, *layer[:2])
-            self.state.say(f"Added {image.name}.")
-
-    # -- what the dock shows --------------------------------------------------------------------------------------
-
-    def _model_changed(self) -> None:
-        self.settings.set_card(self.inputs.card())
-
-    def _choice_changed(self) -> None:
-        missing = ""
-        if not self.inputs.layers():
-            missing = "Open a micrograph: drop a file on the canvas, or File > Open Sample > SEM classifier."
-        elif self.inputs.model() is None:
-            missing = "Models are being loaded…"
-        self.run.set_missing(missing)
-        self.run.estimate.setText(missing)
-        if not missing:
-            self._pause.start()
-
-    def _estimate(self) -> None:
-        card, layers = self.inputs.card(), self.inputs.layers()
-        if card is None or not layers:
-            return
-        try:
-            targets = self._targets.of(layers)
-        except SemclassError as error:
-            self.run.set_missing(str(error))
-            self.run.estimate.setText(str(error))
-            return
-        work = partial(estimate_job, targets, card, self.settings.value())
-        self._start("estimate", work, self._show_estimate, self._estimate_ended)
-
-    def _show_estimate(self, tiles: int) -> None:
-        settings = self.settings.value()
-        unit = ("picture" if settings.mode == "whole" else "tile") + ("" if tiles == 1 else "s")
-        text = f"{tiles:,} {unit}"
-        if self._speed is not None and settings.device == "auto":
-            device, speed = self._speed
-            views = 8 if settings.dihedral else 1
-            crops = 2 if settings.mode == "whole" else 1
-            text += f", about {time_text(tiles * views * crops / speed)} on {device}"
-        self.run.estimate.setText(text)
-
-    def _estimate_ended(self, failure: str | None) -> None:
-        if failure:
-            self.run.estimate.setText(failure)
 
     def _show_message(self, message: str) -> None:
         self.message.setText(message)
@@ -284,57 +101,19 @@ class SemClassifier(QWidget):
             return
         self.inputs.add_model(path, card)
 
-    def _ask_where_to_export(self) -> None:
-        folder = QFileDialog.getExistingDirectory(self, "Save results in this folder")
-        if folder:
-            self.export(folder)
-
-    def _copy_command(self) -> None:
-        if self._last_command:
-            QGuiApplication.clipboard().setText(self._last_command)
-            self.state.say(f"Copied: {self._last_command}")
-
-    # -- jobs -----------------------------------------------------------------------------------------------------
-
-    def _start(self, kind: str, work: Work, on_news: Any, on_end: Any = None) -> None:
-        """Start a job; an earlier one of the same kind is stopped and no longer listened to."""
-        earlier = self._jobs.pop(kind, None)
-        if earlier is not None:
-            earlier.stop()
-            earlier.blockSignals(True)
-        job = Job(work, self)
-
-        def heard(slot: Any) -> Any:
-            """News that Qt had queued before the job was replaced, or the dock closed, must not arrive."""
-
-            def if_wanted(*news: Any) -> None:
-                if isalive(self) and not self._gone and self._jobs.get(kind) is job:
-                    slot(*news)
-
-            return if_wanted
-
-        job.progressed.connect(heard(on_news))
-        if on_end is None:
-            job.failed.connect(heard(lambda sentence: self.state.say(sentence, problem=True)))
-        else:
-            job.finished.connect(heard(lambda: on_end(None)))
-            job.failed.connect(heard(on_end))
-        self._jobs[kind] = job
-        job.start()
-
     def _let_go(self) -> None:
         if self._gone:
             return
         self._gone = True
-        self._pause.stop()
-        for job in self._jobs.values():
-            job.stop()
-            job.blockSignals(True)
+        self.board.let_go()
         self.inputs.disconnect_viewer()
-        self.results.disconnect_viewer()
+        self.classifying.let_go()
 
 
-def _line() -> QFrame:
-    line = QFrame()
-    line.setFrameShape(QFrame.Shape.HLine)
-    return line
+def _scrolled(inside: QWidget) -> QScrollArea:
+    scroll = QScrollArea()
+    scroll.setWidget(inside)
+    scroll.setWidgetResizable(True)
+    scroll.setFrameShape(QFrame.Shape.NoFrame)
+    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+    return scroll

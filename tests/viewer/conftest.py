@@ -21,9 +21,8 @@ def dock(viewer, models, qtbot):
     widget.inputs.models.setCurrentIndex(widget.inputs.models.findData("tiny"))
     widget.inputs.models.activated.emit(widget.inputs.models.currentIndex())
     yield widget
-    for job in widget._jobs.values():
-        job.stop()
-        assert job.wait(30)
+    widget.board.let_go()
+    assert widget.board.wait(30)
 
 
 @pytest.fixture

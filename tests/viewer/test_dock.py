@@ -38,31 +38,31 @@ def slow(monkeypatch):
 
 
 def test_with_nothing_open_it_says_what_to_do(dock):
-    assert not dock.run.classify.isEnabled()
-    assert "Open a micrograph" in dock.run.estimate.text()
-    assert "Open a micrograph" in dock.run.classify.toolTip()
+    assert not dock.classifying.run.classify.isEnabled()
+    assert "Open a micrograph" in dock.classifying.run.estimate.text()
+    assert "Open a micrograph" in dock.classifying.run.classify.toolTip()
 
 
 def test_one_click_shows_what_is_where(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands")
-    qtbot.waitUntil(lambda: "15 tiles" in dock.run.estimate.text())
-    click(qtbot, dock.run.classify)
+    qtbot.waitUntil(lambda: "15 tiles" in dock.classifying.run.estimate.text())
+    click(qtbot, dock.classifying.run.classify)
     idle()
     (labels,) = results(viewer)
     assert [category_at(labels, 48, x) for x in (5, 80, 150)] == ["dark", "grey", "bright"]
     assert dock.state.message.startswith("Done: 15 tiles")
-    rows = [dock.results.legend.topLevelItem(i) for i in range(3)]
+    rows = [dock.classifying.results.legend.topLevelItem(i) for i in range(3)]
     assert {r.text(0): (r.text(1), r.text(2)) for r in rows} == {
         "dark": ("6", "40.0 %"),
         "bright": ("6", "40.0 %"),
         "grey": ("3", "20.0 %"),
     }
-    assert "bands" in dock.results.title.text()
+    assert "bands" in dock.classifying.results.title.text()
 
 
 def test_the_status_bar_names_the_category(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     (labels,) = results(viewer)
     status = labels.get_status((48.0, 150.0), world=True)
@@ -73,7 +73,7 @@ def test_the_status_bar_names_the_category(dock, viewer, idle, qtbot, three_band
 def test_the_overlay_lies_exactly_over_the_image(dock, viewer, idle, qtbot, three_bands, turn):
     image = viewer.add_image(three_bands, name="m", scale=(2, 3), translate=(100, -50), rotate=turn, shear=[0.1])
     image.affine = np.array([[1.1, 0.2, 5], [0, 0.9, -3], [0, 0, 1]])
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     (labels,) = results(viewer)
     for point in ((0, 0), (95, 159), (40.5, 63.5)):
@@ -85,13 +85,13 @@ def test_the_overlay_lies_exactly_over_the_image(dock, viewer, idle, qtbot, thre
 
 def test_whole_picture_gives_one_answer(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands")
-    click(qtbot, dock.settings.whole)
-    assert not dock.settings.tile.isEnabled()
-    assert "no tiles" in dock.settings.tile.toolTip()
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.settings.whole)
+    assert not dock.classifying.settings.tile.isEnabled()
+    assert "no tiles" in dock.classifying.settings.tile.toolTip()
+    click(qtbot, dock.classifying.run.classify)
     idle()
-    assert "% sure" in dock.results.title.text()
-    assert dock.results.legend.headerItem().text(2) == "Probability"
+    assert "% sure" in dock.classifying.results.title.text()
+    assert dock.classifying.results.legend.headerItem().text(2) == "Probability"
     assert dock.state.message.startswith("Done: 1 picture in")
     assert len(predictions_of(results(viewer)[0])[0].grid) == 1
 
@@ -102,36 +102,36 @@ def test_stacks_colour_and_pyramids(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image([three_bands, three_bands[::2, ::2]], name="pyramid", multiscale=True)
     box = dock.inputs.micrographs
     box.setCurrentIndex(box.findText("all 3 images"))
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     by_name = {layer.name: layer for layer in results(viewer)}
     assert set(by_name) == {"stack · tiny", "colour · tiny", "pyramid · tiny"}
     assert by_name["stack · tiny"].data[:, 48, 5].tolist() == [1, 3]
     for name in ("colour · tiny", "pyramid · tiny"):
         assert np.asarray(by_name[name].data)[48, [5, 80, 150]].tolist() == [1, 2, 3]
-    assert dock.results.overview.topLevelItemCount() == 4
+    assert dock.classifying.results.overview.topLevelItemCount() == 4
 
 
 def test_stop_keeps_what_is_classified(dock, viewer, idle, qtbot, three_bands, slow):
     viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: dock.state.done >= 16 and bool(results(viewer)), timeout=60_000)
-    click(qtbot, dock.run.stop)
+    click(qtbot, dock.classifying.run.stop)
     assert dock.state.phase is Phase.STOPPING
     idle()
     assert "Stopped after" in dock.state.message
     (labels,) = results(viewer)
     assert 0 < (labels.data > 0).mean() < 1
-    assert dock.run.classify.isEnabled()
+    assert dock.classifying.run.classify.isEnabled()
 
 
 def test_the_overlay_grows_while_it_runs(dock, viewer, idle, qtbot, three_bands, slow):
     viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
     early = float((results(viewer)[0].data > 0).mean())
-    assert dock.run.progress.isVisible()
-    assert "left" in dock.run.rate.text()
+    assert dock.classifying.run.progress.isVisible()
+    assert "left" in dock.classifying.run.rate.text()
     idle()
     assert early < float((results(viewer)[0].data > 0).mean()) == 1
 
@@ -140,7 +140,7 @@ def test_a_blank_image_is_said_and_the_others_are_done(dock, viewer, idle, qtbot
     viewer.add_image(three_bands, name="good")
     viewer.add_image(np.zeros((50, 50)), name="blank")
     dock.inputs.micrographs.setCurrentIndex(dock.inputs.micrographs.findText("all 2 images"))
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     assert [layer.name for layer in results(viewer)] == ["good · tiny"]
     assert "blank: every sampled pixel is 0" in dock.message.text()
@@ -157,20 +157,20 @@ def test_whatever_fails_in_the_background_ends_in_a_sentence(
     monkeypatch.setattr(Forward, "_probabilities", fail)
     monkeypatch.setattr(Forward, "batch", 1, raising=False)
     viewer.add_image(three_bands, name="bands")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     assert dock.state.problem
     assert dock.message.isVisible()
     assert "Traceback" not in dock.message.text()
-    assert dock.run.classify.isEnabled()
+    assert dock.classifying.run.classify.isEnabled()
 
 
 def test_the_legend_hides_and_recolours(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     (labels,) = results(viewer)
-    legend = dock.results.legend
+    legend = dock.classifying.results.legend
     row = legend.findItems("bright", Qt.MatchFlag.MatchExactly)[0]
     row.setCheckState(0, Qt.CheckState.Unchecked)
     assert labels.colormap.color_dict[3][3] == 0
@@ -183,10 +183,10 @@ def test_the_legend_hides_and_recolours(dock, viewer, idle, qtbot, three_bands):
 
 def test_activating_a_category_goes_to_its_surest_tile(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands", scale=(2, 2))
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     prediction = predictions_of(results(viewer)[0])[0]
-    dock.results.legend.category_activated.emit("bright")
+    dock.classifying.results.legend.category_activated.emit("bright")
     confidence = np.where(prediction.tile_categories() == 2, prediction.tile_confidence(), -1)
     y0, x0, y1, x1 = prediction.grid.box(int(confidence.argmax()))
     camera = viewer.scene.camera if hasattr(viewer, "scene") else viewer.camera  # napari before 0.9
@@ -195,13 +195,13 @@ def test_activating_a_category_goes_to_its_surest_tile(dock, viewer, idle, qtbot
 
 def test_results_are_saved_as_files(dock, viewer, idle, qtbot, three_bands, tmp_path):
     viewer.add_image(three_bands, name="a/b: bands")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
-    dock.export(str(tmp_path / "out"))
+    dock.classifying.export(str(tmp_path / "out"))
     qtbot.waitUntil(lambda: "Saved 1 result" in dock.state.message, timeout=60_000)
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {name.split(".", 1)[1] for name in written} == {"overlay.png", "tiles.csv", "geojson", "json"}
-    dock.export(str(tmp_path / "out"))
+    dock.classifying.export(str(tmp_path / "out"))
     qtbot.waitUntil(lambda: len(list((tmp_path / "out").iterdir())) == 8, timeout=60_000)  # nothing written over
     with next((tmp_path / "out").glob("*.tiles.csv")).open() as file:
         assert [row["category"] for row in csv.DictReader(file)][:5] == ["dark", "dark", "grey", "bright", "bright"]
@@ -209,20 +209,20 @@ def test_results_are_saved_as_files(dock, viewer, idle, qtbot, three_bands, tmp_
 
 def test_the_command_for_it_can_be_copied(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands")
-    dock.settings.stride.setValue(16)
-    click(qtbot, dock.run.classify)
+    dock.classifying.settings.stride.setValue(16)
+    click(qtbot, dock.classifying.run.classify)
     idle()
-    click(qtbot, dock.results.copy)
+    click(qtbot, dock.classifying.results.copy)
     assert QGuiApplication.clipboard().text().startswith("semclass classify")
     assert "--model tiny --tile 32 --stride 16" in QGuiApplication.clipboard().text()
 
 
 def test_tile_and_stride_stay_possible(dock):
-    dock.settings.tile.setValue(100)
-    assert dock.settings.stride.value() == 100
-    dock.settings.stride.setValue(60)
-    dock.settings.tile.setValue(40)
-    assert dock.settings.stride.value() <= 40
+    dock.classifying.settings.tile.setValue(100)
+    assert dock.classifying.settings.stride.value() == 100
+    dock.classifying.settings.stride.setValue(60)
+    dock.classifying.settings.tile.setValue(40)
+    assert dock.classifying.settings.stride.value() <= 40
 
 
 def test_a_model_file_can_be_added_and_a_bad_one_is_explained(dock, tiny_model, tmp_path):
@@ -238,19 +238,19 @@ def test_a_model_file_can_be_added_and_a_bad_one_is_explained(dock, tiny_model, 
 def test_running_again_brings_the_same_overlay_up_to_date(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands")
     for stride in (32, 16):
-        dock.settings.stride.setValue(stride)
-        click(qtbot, dock.run.classify)
+        dock.classifying.settings.stride.setValue(stride)
+        click(qtbot, dock.classifying.run.classify)
         idle()
     assert len([layer for layer in viewer.layers if isinstance(layer, Labels)]) == 1
 
 
 def test_an_overlay_follows_an_image_that_was_moved(dock, viewer, idle, qtbot, three_bands):
     image = viewer.add_image(three_bands, name="bands")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     results(viewer)[0].name = "renamed by the user"
     image.scale, image.translate = (2, 2), (5, 5)
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     (labels,) = results(viewer)
     np.testing.assert_allclose(labels.data_to_world((10, 20)), image.data_to_world((10, 20)))
@@ -259,7 +259,7 @@ def test_an_overlay_follows_an_image_that_was_moved(dock, viewer, idle, qtbot, t
 def test_a_layer_of_the_users_with_the_same_name_is_left_alone(dock, viewer, idle, qtbot, three_bands, slow):
     viewer.add_image(np.tile(three_bands, (6, 1)), name="long")
     own = viewer.add_labels(np.zeros((5, 5), int), name="long · tiny")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     assert len(results(viewer)) == 1
     assert not own.data.any()
@@ -275,12 +275,12 @@ def test_cancelling_the_choice_of_a_model_file_keeps_the_model(dock, monkeypatch
 
 def test_confidence_and_probabilities_can_be_added_as_images(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="bands")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
 
     def add(entry):
-        dock.results.map.menu().aboutToShow.emit()
-        (action,) = [action for action in dock.results.map.menu().actions() if action.text() == entry]
+        dock.classifying.results.map.menu().aboutToShow.emit()
+        (action,) = [action for action in dock.classifying.results.map.menu().actions() if action.text() == entry]
         action.trigger()
         qtbot.waitUntil(lambda: dock.state.message.startswith("Added"), timeout=60_000)
         dock.state.say("")
@@ -306,9 +306,9 @@ def test_news_of_a_replaced_job_does_not_arrive(dock, qtbot):
     def new(stop):
         yield "new"
 
-    dock._start("trial", old, heard.append)
+    dock.board.start("trial", old, heard.append)
     assert posted.wait(10)  # "old" now waits in Qt's queue
-    dock._start("trial", new, heard.append)
+    dock.board.start("trial", new, heard.append)
     qtbot.waitUntil(lambda: "new" in heard, timeout=10_000)
     assert heard == ["new"]
 
@@ -320,7 +320,7 @@ def test_the_level_of_a_pyramid_is_said(dock, viewer, three_bands):
 
 def test_removing_layers_while_it_runs_does_no_harm(dock, viewer, idle, qtbot, three_bands, slow):
     viewer.add_image(np.tile(three_bands, (6, 1)), name="long")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
     viewer.layers.clear()
     idle()
@@ -329,7 +329,7 @@ def test_removing_layers_while_it_runs_does_no_harm(dock, viewer, idle, qtbot, t
 
 def test_closing_the_dock_ends_its_work_and_lets_go_of_the_viewer(dock, viewer, qtbot, three_bands, slow):
     viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: dock.state.done > 0, timeout=60_000)
     viewer.window.remove_dock_widget(dock)
     dock.close()
@@ -340,7 +340,7 @@ def test_closing_the_dock_ends_its_work_and_lets_go_of_the_viewer(dock, viewer, 
 
 def test_it_fits_a_narrow_dock_in_both_themes(dock, viewer, idle, qtbot, three_bands):
     viewer.add_image(three_bands, name="a micrograph with a rather long name of its own, as microscopes like them.tif")
-    click(qtbot, dock.run.classify)
+    click(qtbot, dock.classifying.run.classify)
     idle()
     for theme in ("dark", "light"):
         viewer.theme = theme
