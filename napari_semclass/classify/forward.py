@@ -1,12 +1,14 @@
 """The forward pass: stacks of tiles to probabilities on the chosen device, with a batch that fits its memory."""
 
 import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor
+from torch import Tensor, nn
 
 from napari_semclass.errors import DeviceError, ModelError, brief
 from napari_semclass.model import Model
@@ -82,6 +84,25 @@ class Forward:
 
     def _mean(self, views: list[Tensor]) -> Tensor:
         return torch.stack([self.model.probabilities(view, self.precision) for view in views]).mean(dim=0).cpu()
+
+
+@contextmanager
+def overheard(network: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
+    """What the network's linear classifier is given while the block runs, one array (tiles, features) per batch."""
+    heard: list[NDArray[np.float32]] = []
+
+    def hear(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        heard.append(given[0].float().cpu().numpy())
+
+    classifier = network.get_classifier()  # type: ignore[operator]
+    if not isinstance(classifier, nn.Linear):
+        yield heard
+        return
+    hook = classifier.register_forward_pre_hook(hear)
+    try:
+        yield heard
+    finally:
+        hook.remove()
 
 
 def _dihedral(tiles: Tensor) -> list[Tensor]:

@@ -51,6 +51,11 @@ class TileGrid:
         x = np.tile(np.array(self.columns, dtype=np.int64), (len(self.rows), 1))
         return np.stack([y[:, 0], x[:, 0], y[:, 1], x[:, 1]], axis=1)
 
+    def tile_at(self, y: float, x: float) -> int | None:
+        """The tile around a position in pixels, of several the one with the nearest middle; None where none is."""
+        row, column = _nearest(self.rows, y), _nearest(self.columns, x)
+        return None if row is None or column is None else row * len(self.columns) + column
+
     def cells(self) -> tuple["Axis", "Axis"]:
         """The rectilinear cells that all tile edges cut, as one axis along y and one along x."""
         return Axis.of(self.rows), Axis.of(self.columns)
@@ -155,6 +160,12 @@ def _extents(start: int, stop: int, tile: int, stride: int) -> list[Interval]:
         return [(start, stop)]
     starts = [*range(start, stop - tile, stride), stop - tile]
     return [(first, first + tile) for first in starts]
+
+
+def _nearest(extents: Sequence[Interval], position: float) -> int | None:
+    """Index of the extent that holds a position, of several the one with the nearest middle."""
+    holding = [index for index, (start, stop) in enumerate(extents) if start <= position < stop]
+    return min(holding, key=lambda index: abs(position - sum(extents[index]) / 2), default=None)
 
 
 def _runs(extents: Sequence[Interval], length: int) -> Iterator[range]:

@@ -1,14 +1,11 @@
 """A model's answers to tiles, and the features it gave them by, in one pass through its network."""
 
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 
 import numpy as np
-import torch
 from numpy.typing import NDArray
-from torch import nn
 
-from napari_semclass.classify.forward import Forward
+from napari_semclass.classify.forward import Forward, overheard
 
 _AT_ONCE = 64  # tiles made float at a time; the forward pass divides them further
 _SMALLEST = 1e-38  # a probability that float32 still tells from 0
@@ -42,7 +39,7 @@ def answers_of(
         What the classifier was given; None where the network does not end in one linear classifier.
     """
     probabilities, features = [], []
-    with _overheard(forward.model.network) as heard:
+    with overheard(forward.model.network) as heard:
         for start in range(0, len(pixels), _AT_ONCE):
             chunk = pixels[start : start + _AT_ONCE].astype(np.float32)
             chunk /= 255
@@ -59,22 +56,3 @@ def answers_of(
     shares = np.concatenate(probabilities).astype(np.float64)
     logits = np.log(np.maximum(shares, _SMALLEST)) * forward.model.card.temperature
     return logits, np.concatenate(features) if features else None
-
-
-@contextmanager
-def _overheard(network: nn.Module) -> Iterator[list[Features]]:
-    """What the network's linear classifier is given while the block runs, one array (tiles, features) per batch."""
-    heard: list[Features] = []
-
-    def hear(_: nn.Module, given: tuple[torch.Tensor, ...]) -> None:
-        heard.append(given[0].float().cpu().numpy())
-
-    classifier = network.get_classifier()  # type: ignore[operator]
-    if not isinstance(classifier, nn.Linear):
-        yield heard
-        return
-    hook = classifier.register_forward_pre_hook(hear)
-    try:
-        yield heard
-    finally:
-        hook.remove()

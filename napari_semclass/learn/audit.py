@@ -178,7 +178,7 @@ def audit(dataset: DataSet, progress: Callable[[int, int], None] | None = None) 
     near = [(different[a], different[b]) for a, b in near_duplicates([prints[index] for index in different])]
     # One grey level says nothing of where a picture is from, so such copies do not join groups.
     equal = [(same[0], index) for same in copies if not prints[same[0]].flat for index in same[1:]]
-    groups = _joined([picture.group for picture in pictures], [*equal, *near])
+    groups = joined([picture.group for picture in pictures], [*equal, *near])
     return Audit(
         pictures=len(pictures),
         categories=_counts(dataset, usable, groups),
@@ -208,7 +208,7 @@ def save_audit(audit: Audit, path: Path) -> None:
         temporary.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
-def _joined(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
+def joined(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
     """Number of each picture's group, from 0 in order of appearance: equal names and pairs belong together."""
     if not names:
         return ()
@@ -224,7 +224,7 @@ def _clusters(pairs: Sequence[tuple[int, int]]) -> list[list[int]]:
     """Pictures that pairs connect."""
     members = sorted({index for pair in pairs for index in pair})
     place = {index: number for number, index in enumerate(members)}
-    numbers = _joined([str(index) for index in members], [(place[a], place[b]) for a, b in pairs])
+    numbers = joined([str(index) for index in members], [(place[a], place[b]) for a, b in pairs])
     clusters: dict[int, list[int]] = defaultdict(list)
     for index, number in zip(members, numbers, strict=True):
         clusters[number].append(index)

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Literal
 
 from napari_semclass.errors import SettingsError
-from napari_semclass.micrograph import SUFFIXES
+from napari_semclass.micrograph import SUFFIXES, GreyRange
 
 Part = Literal["", "train", "valid"]
 Box = tuple[int, int, int, int]
@@ -18,6 +18,7 @@ Box = tuple[int, int, int, int]
 MANIFEST = "manifest.csv"
 _PARTS: dict[str, Part] = {"train": "train", "valid": "valid"}
 _BOX = ("y0", "x0", "y1", "x1")
+_GREY = ("grey_low", "grey_high")
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,8 @@ class Picture:
     pixel_size : float or None
         Metres per pixel.
     licence : str
+    grey : GreyRange or None
+        Grey levels that become 0 and 1, for a picture cut out of a micrograph; None finds them in the file.
     """
 
     path: Path
@@ -44,6 +47,7 @@ class Picture:
     box: Box | None = None
     pixel_size: float | None = None
     licence: str = ""
+    grey: GreyRange | None = None
 
 
 @dataclass(frozen=True)
@@ -83,8 +87,9 @@ def read_dataset(folder: str | Path) -> DataSet:
     folder : str or Path
         With a `manifest.csv`, it says everything: columns `path` and `class`; optional `group` (otherwise each file
         is its own), `part` (train or valid), `y0,x0,y1,x1` (pixels, half-open; then a file may occur many times),
-        `pixel_size` (metres) and `licence`. Otherwise `train/CLASS` and `valid/CLASS`, or one folder per class,
-        with pictures of the suffixes in `SUFFIXES`; each file is its own group.
+        `pixel_size` (metres), `licence` and `grey_low,grey_high` (grey levels that become 0 and 1). Otherwise
+        `train/CLASS` and `valid/CLASS`, or one folder per class, with pictures of the suffixes in `SUFFIXES`; each
+        file is its own group.
 
     Raises
     ------
@@ -122,7 +127,7 @@ def read_manifest(folder: str | Path) -> list[Picture]:
 
 
 def data_sha256(pictures: Sequence[Picture]) -> str:
-    """SHA-256 over category, group, box, part and content of every picture, whatever their order or folder."""
+    """SHA-256 over what is said of every picture and its content, whatever their order or folder."""
     contents = {path: _content_sha256(path) for path in {picture.path for picture in pictures}}
     entries = sorted(
         "|".join(
@@ -132,6 +137,7 @@ def data_sha256(pictures: Sequence[Picture]) -> str:
                 contents[picture.path],
                 *([str(picture.box)] if picture.box else []),
                 *([picture.part] if picture.part else []),
+                *([str(picture.grey)] if picture.grey else []),
             ]
         )
         for picture in pictures
@@ -214,6 +220,7 @@ def _listed(manifest: Path, needed: set[str]) -> list[Picture]:
                 box=_box(row, where),
                 pixel_size=_pixel_size(row.get("pixel_size", ""), where),
                 licence=row.get("licence", ""),
+                grey=_grey(row, where),
             )
         )
     whole = Counter(picture.path for picture in pictures)
@@ -265,3 +272,16 @@ def _pixel_size(text: str, where: str) -> float | None:
     if not (isfinite(size) and size > 0):
         raise SettingsError(f"{where} has the pixel size {text!r}; it is a number of metres above 0.")
     return size
+
+
+def _grey(row: dict[str, str], where: str) -> GreyRange | None:
+    texts = [row.get(column, "") for column in _GREY]
+    if not any(texts):
+        return None
+    try:
+        low, high = map(float, texts)
+    except ValueError:
+        low = high = 0.0
+    if not (isfinite(low) and isfinite(high) and low < high):
+        raise SettingsError(f"{where} has the grey levels {', '.join(texts)}; they are two numbers, the first smaller.")
+    return GreyRange(low, high)

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from napari_semclass.errors import MicrographError, SettingsError
 from napari_semclass.learn.dataset import Picture
-from napari_semclass.micrograph import Micrograph, grey_range, open_micrographs
+from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, open_micrographs
 from napari_semclass.model.card import Preprocessing
 from napari_semclass.model.preprocess import square
 
@@ -149,12 +149,19 @@ def cut_samples(
 
 
 def _cut_all(pictures: Sequence[Picture], indices: Sequence[int], cutting: Cutting) -> Iterator[tuple[int, list[_Cut]]]:
-    """Each picture's tiles in order, the next one being read while this one is used; a file is opened once."""
+    """Each picture's tiles in order, the next one being read while this one is used.
+
+    Boxes of one file that follow each other share its pixels, data bars and grey range.
+    """
+    last: tuple[Path, list[_Levelled]] | None = None
 
     def cut(index: int) -> list[_Cut]:
+        nonlocal last
         picture = pictures[index]
-        opened = open_micrographs(picture.path)
-        return [found for micrograph in opened for found in _cut(micrograph, picture, cutting)]
+        if last is None or last[0] != picture.path:
+            last = None  # its pixels go before the next ones come
+            last = picture.path, [_Levelled(micrograph) for micrograph in open_micrographs(picture.path)]
+        return [found for micrograph in last[1] for found in _cut(micrograph, picture, cutting)]
 
     with ThreadPoolExecutor(1, "semclass-cut") as pool:
         waiting = None
@@ -167,9 +174,23 @@ def _cut_all(pictures: Sequence[Picture], indices: Sequence[int], cutting: Cutti
             yield waiting[0], waiting[1].result()
 
 
-def _cut(micrograph: Micrograph, picture: Picture, cutting: Cutting) -> list[_Cut]:
-    steps = cutting.preprocessing
-    levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+class _Levelled:
+    """A micrograph with its grey range, which is found when it is first asked for."""
+
+    def __init__(self, micrograph: Micrograph) -> None:
+        self.micrograph = micrograph
+        self._known: GreyRange | None = None
+
+    def levels(self, steps: Preprocessing) -> GreyRange:
+        """Of the whole micrograph, data bars left out."""
+        if self._known is None:
+            self._known = grey_range(self.micrograph, steps.low_percentile, steps.high_percentile)
+        return self._known
+
+
+def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
+    micrograph = levelled.micrograph
+    levels = picture.grey or levelled.levels(cutting.preprocessing)
     found = []
     for y0, x0, y1, x1 in sample_boxes(micrograph, picture.box, cutting):
         grey = levels.normalise(micrograph.read(y0, y1, x0, x1))

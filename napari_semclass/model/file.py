@@ -48,14 +48,19 @@ def save_model(network: torch.nn.Module, card: Card, path: str | Path, *, half: 
         When the file cannot be written.
     """
     path = Path(path)
-    tensors = {
-        name: (_halved(value) if half else value).detach().cpu().contiguous()
-        for name, value in network.state_dict().items()
-        if not name.endswith(_NOT_STORED)
-    }
+    tensors = {name: _halved(value) if half else value for name, value in stored_tensors(network).items()}
     with replacing(path) as temporary:
         temporary.write_bytes(dump_tensors(tensors, metadata={METADATA_KEY: card.to_json()}))
     return load_model_file(path)
+
+
+def stored_tensors(network: torch.nn.Module) -> dict[str, Tensor]:
+    """The tensors of a network that its file holds."""
+    return {
+        name: value.detach().cpu().contiguous()
+        for name, value in network.state_dict().items()
+        if not name.endswith(_NOT_STORED)
+    }
 
 
 def load_model_file(path: str | Path) -> Model:

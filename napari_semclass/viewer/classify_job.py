@@ -52,7 +52,7 @@ def classify_job(
         return finished / (time.perf_counter() - begun)
 
     for target in targets:
-        drawing = _Drawing(target)
+        drawing = Drawing(target)
         predictions = drawing.predictions
         for plane, micrograph in enumerate(target.micrographs):
             if stop.is_set():
@@ -121,7 +121,7 @@ def _speed(model_name: str) -> tuple[str, float]:
     return forward.device_name, forward.batch / (time.perf_counter() - begun)
 
 
-class _Drawing:
+class Drawing:
     """The overlay of one target as it grows; what finished planes say is computed once."""
 
     def __init__(self, target: Target) -> None:

@@ -1,6 +1,7 @@
 """The Classify tab: settings, start and progress, results; wires its panels to background jobs and result layers."""
 
 from functools import partial
+from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Labels
@@ -43,7 +44,7 @@ class ClassifyTab(QWidget):
         super().__init__()
         self._viewer, self._inputs, self._board = viewer, inputs, board
         self.state = state
-        self._targets = Targets()
+        self.targets = Targets()
         self._speed: tuple[str, float] | None = None
         self._problems: list[str] = []
         self._last_command = ""
@@ -72,6 +73,7 @@ class ClassifyTab(QWidget):
         self.results.command_requested.connect(self._copy_command)
         self.results.map_requested.connect(self.add_map)
         self._pause.timeout.connect(self._estimate)
+        self._viewer.layers.events.removed.connect(self._layer_removed)
         shortcut = QShortcut(QKeySequence("Ctrl+Return"), self)
         shortcut.setContext(Qt.ShortcutContext.WidgetWithChildrenShortcut)
         shortcut.activated.connect(self.run.classify.click)
@@ -84,7 +86,11 @@ class ClassifyTab(QWidget):
     def let_go(self) -> None:
         """Let go of the viewer."""
         self._pause.stop()
+        self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self.results.disconnect_viewer()
+
+    def _layer_removed(self, event: Any) -> None:
+        self.targets.forget(event.value)
 
     # -- intentions -----------------------------------------------------------------------------------------------
 
@@ -191,7 +197,7 @@ class ClassifyTab(QWidget):
         if card is None or not layers:
             return
         try:
-            targets = self._targets.of(layers)
+            targets = self.targets.of(layers)
         except SemclassError as error:
             self.run.set_missing(str(error))
             self.run.estimate.setText(str(error))

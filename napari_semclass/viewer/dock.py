@@ -1,6 +1,7 @@
 """The dock widget: micrograph and model above, a tab for each thing to do with them, one sentence below."""
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import napari
@@ -9,6 +10,7 @@ from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QTabWidget, QVBoxLayout,
 
 from napari_semclass.errors import SemclassError
 from napari_semclass.model.card import Card
+from napari_semclass.viewer.annotate_tab import AnnotateTab
 from napari_semclass.viewer.card_dialog import CardDialog
 from napari_semclass.viewer.classify_job import models_job
 from napari_semclass.viewer.classify_tab import ClassifyTab
@@ -16,6 +18,7 @@ from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.state import DockState
 
+_CLASSIFY, _ANNOTATE = range(2)
 # At least 4.5:1 on napari's own backgrounds.
 _PROBLEM_ON_DARK, _PROBLEM_ON_LIGHT = "#f0905c", "#a23c10"
 
@@ -39,7 +42,9 @@ class SemClassifier(QWidget):
         self.inputs = InputPanel(napari_viewer)
         self.classifying = ClassifyTab(napari_viewer, self.inputs, self.state, self.board)
         self.tabs = QTabWidget()
+        self.annotating = AnnotateTab(napari_viewer, self.inputs, self.classifying, self.state, self.board)
         self.tabs.addTab(_scrolled(self.classifying), "Classif&y")
+        self.tabs.addTab(_scrolled(self.annotating), "Anno&tate")
         self.message = QLabel()
         self._lay_out()
         self._wire()
@@ -62,6 +67,8 @@ class SemClassifier(QWidget):
         self.inputs.card_requested.connect(self._show_card)
         self.inputs.file_chosen.connect(self._add_model_file)
         self.state.events.message.connect(self._show_message)
+        self.annotating.model_learned.connect(partial(self._add_model_file, choose=False))
+        self.tabs.currentChanged.connect(lambda index: self.annotating.shown(index == _ANNOTATE))
 
     def closeEvent(self, event: Any) -> None:
         """Stop all work and let go of the viewer."""
@@ -91,7 +98,7 @@ class SemClassifier(QWidget):
         if card is not None:
             CardDialog(card, self).open()
 
-    def _add_model_file(self, path: str) -> None:
+    def _add_model_file(self, path: str, *, choose: bool = True) -> None:
         from napari_semclass.model.file import read_card
 
         try:
@@ -99,12 +106,13 @@ class SemClassifier(QWidget):
         except SemclassError as error:
             self.state.say(str(error), problem=True)
             return
-        self.inputs.add_model(path, card)
+        self.inputs.add_model(path, card, choose=choose)
 
     def _let_go(self) -> None:
         if self._gone:
             return
         self._gone = True
+        self.annotating.let_go()
         self.board.let_go()
         self.inputs.disconnect_viewer()
         self.classifying.let_go()

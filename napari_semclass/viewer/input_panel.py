@@ -70,7 +70,7 @@ class InputPanel(QWidget):
         chosen = self.micrographs.currentData()
         if chosen is None:
             return []
-        return self._images() if chosen == "all" else [i for i in self._images() if i.unique_id == chosen]
+        return self.images() if chosen == "all" else [i for i in self.images() if i.unique_id == chosen]
 
     def model(self) -> str | None:
         """Name or path of the chosen model; None while none is there."""
@@ -97,9 +97,16 @@ class InputPanel(QWidget):
         self.models.setCurrentIndex(max(0, self.models.findData(keep)))
         self._show_model()
 
-    def add_model(self, path: str, card: Card) -> None:
-        """Add a model file to the list and choose it."""
-        self.set_models({**self._cards, path: card}, choose=path)
+    def add_model(self, path: str, card: Card, *, choose: bool = True) -> None:
+        """Add a model file to the list, or bring its card up to date, and choose it."""
+        self.set_models({**self._cards, path: card}, choose=path if choose else None)
+
+    def choose_model(self, name: str) -> None:
+        """Choose a model by name or path, if it is there."""
+        index = self.models.findData(name)
+        if index >= 0 and name in self._cards:
+            self.models.setCurrentIndex(index)
+            self._show_model()
 
     def disconnect_viewer(self) -> None:
         """Stop following the viewer's layers."""
@@ -111,7 +118,8 @@ class InputPanel(QWidget):
         events = self._viewer.layers.events
         return events.inserted, events.removed, events.reordered
 
-    def _images(self) -> list[Image]:
+    def images(self) -> list[Image]:
+        """All open micrographs, in the viewer's order."""
         return [layer for layer in self._viewer.layers if isinstance(layer, Image) and SCORE_KEY not in layer.metadata]
 
     def _follow(self, images: Sequence[Image]) -> None:
@@ -126,7 +134,7 @@ class InputPanel(QWidget):
 
     def _refill(self, event: object = None) -> None:
         keep = self.micrographs.currentData()
-        images = self._images()
+        images = self.images()
         self._follow(images)
         self.micrographs.blockSignals(True)
         self.micrographs.clear()

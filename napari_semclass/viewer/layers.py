@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from math import isclose, prod
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,8 @@ from napari_semclass.micrograph import Micrograph, as_micrographs
 
 IMAGE_KEY = "image"
 RESULT_KEY = "result"
+# In the metadata of layers of marks; under IMAGE_KEY, both name the image they belong to.
+MARKS_KEY = "semclass_marks"
 SUMMARIES_KEY = "summaries"
 # Marks the probability and confidence images we add, which are no micrographs.
 SCORE_KEY = "semclass_score"
@@ -32,6 +34,11 @@ class Target:
     name: str
     micrographs: tuple[Micrograph, ...]
     leading: tuple[int, ...]
+
+    @property
+    def id(self) -> str:
+        """Tells open layers apart, whatever they are renamed to."""
+        return str(self.layer.unique_id)
 
 
 def target_of(layer: Image) -> Target:
@@ -54,28 +61,35 @@ def target_of(layer: Image) -> Target:
 
 
 class Targets:
-    """Targets of layers, kept while a layer shows the same data, so that its data bars are searched for once."""
+    """Targets of layers, kept while a layer shows the same data, so that its data bars are searched for once.
+
+    A layer that is closed must be forgotten, or its pixels stay in memory.
+    """
 
     def __init__(self) -> None:
         self._known: dict[Any, tuple[tuple[Any, ...], Target]] = {}
 
     def of(self, layers: Sequence[Image]) -> list[Target]:
-        """The targets of these layers; those of others are forgotten.
+        """The targets of these layers.
 
         Raises
         ------
         MicrographError
             When a layer's pixels cannot be a micrograph.
         """
-        kept = {}
+        found = []
         for layer in layers:
             state = (layer.name, pixel_size(layer), bool(layer.rgb))
             data, known = self._known.get(layer.unique_id, ((), None))
             if known is None or data[0] is not layer.data or data[1:] != state:
                 data, known = (layer.data, *state), target_of(layer)
-            kept[layer.unique_id] = data, known
-        self._known = kept
-        return [target for _, target in kept.values()]
+            self._known[layer.unique_id] = data, known
+            found.append(known)
+        return found
+
+    def forget(self, layer: Layer) -> None:
+        """A layer was closed."""
+        self._known.pop(layer.unique_id, None)
 
 
 def pixel_size(layer: Layer) -> float | None:
@@ -179,13 +193,27 @@ def image_of(viewer: ViewerModel, labels: Labels) -> Image | None:
     return next((layer for layer in viewer.layers if isinstance(layer, Image) and layer.unique_id == wanted), None)
 
 
+def image_behind(viewer: ViewerModel, layer: Layer) -> Image | None:
+    """The micrograph that a layer is, shows a result of, or holds marks of."""
+    if isinstance(layer, Image):
+        return None if SCORE_KEY in layer.metadata else layer
+    remembered = layer.metadata.get(METADATA_KEY) or layer.metadata.get(MARKS_KEY) or {}
+    wanted = remembered.get(IMAGE_KEY)
+    return next((one for one in viewer.layers if isinstance(one, Image) and one.unique_id == wanted), None)
+
+
 def go_to(viewer: ViewerModel, labels: Labels, plane: int, box: tuple[int, int, int, int]) -> None:
+    """Centre the camera on a tile `(y0, x0, y1, x1)` of a plane of a result."""
+    go_to_box(viewer, labels, leading_of(labels), plane, box)
+
+
+def go_to_box(
+    viewer: ViewerModel, layer: Layer, leading: Sequence[int], plane: int, box: tuple[int, int, int, int]
+) -> None:
     """Centre the camera on a tile `(y0, x0, y1, x1)` of a plane, filling about a third of the canvas."""
     y0, x0, y1, x1 = box
-    index = (
-        np.unravel_index(plane, leading_of(labels)) if prod(leading_of(labels)) > 1 else (0,) * len(leading_of(labels))
-    )
-    corners = [labels.data_to_world((*index, y, x)) for y, x in ((y0, x0), (y1, x1))]
+    index = np.unravel_index(plane, leading) if leading else ()
+    corners = [layer.data_to_world((*index, y, x)) for y, x in ((y0, x0), (y1, x1))]
     centre = np.mean(corners, axis=0)
     offset = viewer.dims.ndim - len(centre)
     for axis in range(len(centre) - 2):

@@ -61,7 +61,7 @@ class Legend(QTreeWidget):
             row = _Row(self, count, fraction)
             row.setText(_NAME, category.name)
             row.setToolTip(_NAME, f"{category.name}\n{self.toolTip()}")
-            row.setIcon(_NAME, _swatch(colors.get(category.name, category.color)))
+            row.setIcon(_NAME, swatch(colors.get(category.name, category.color)))
             row.setCheckState(_NAME, Qt.CheckState.Unchecked if category.name in hidden else Qt.CheckState.Checked)
             if category.name == current:
                 self.setCurrentItem(row)
@@ -105,7 +105,8 @@ class _Row(QTreeWidgetItem):
         return bool(self.text(_NAME) < other.text(_NAME))
 
 
-def _swatch(color: str) -> QIcon:
+def swatch(color: str) -> QIcon:
+    """A small square of a colour, for lists."""
     pixmap = QPixmap(_SWATCH, _SWATCH)
     pixmap.fill(QColor(color))
     return QIcon(pixmap)

@@ -20,12 +20,14 @@ MAY_IMPORT = {
     "samples": {"errors", "downloads"},
     "classify": {"errors", "writing", "micrograph", "model"},
     "learn": {"errors", "writing", "micrograph", "model", "classify"},
+    "annotate": {"errors", "writing", "micrograph", "model", "classify", "learn"},
     # It starts the trainer and reads its events; nothing of the trainer loads into its process.
     "retrain": {"errors", "learn"},
     "cli": {
-        *("errors", "writing", "micrograph", "model", "classify", "learn", "samples", "downloads", "retrain", "viewer")
+        *("errors", "writing", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads"),
+        *("retrain", "viewer"),
     },
-    "viewer": {"errors", "micrograph", "model", "classify", "learn", "samples", "downloads", "retrain"},
+    "viewer": {"errors", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads", "retrain"},
     "__init__": {"errors", "micrograph", "model", "classify"},
 }
 
@@ -69,6 +71,11 @@ def test_importing_the_package_loads_nothing_heavy():
 def test_the_core_works_without_qt_and_napari():
     statement = "import napari_semclass as n; n.classify_micrograph, n.open_micrographs, n.load_model, n.Prediction"
     assert not loaded_after(statement) & {"napari", "qtpy", "PyQt6", "fastai"}
+
+
+def test_what_marks_need_loads_no_torch_and_no_viewer():
+    statement = "import napari_semclass.annotate as a; [getattr(a, name) for name in a.__all__]"
+    assert not loaded_after(statement) & {"torch", "qtpy", "napari", "fastai"}
 
 
 def test_the_dock_itself_does_not_wait_for_torch():

@@ -85,3 +85,17 @@ def test_a_whole_picture_is_one_box_of_the_tallest_part():
 def test_more_tiles_than_memory_holds_are_refused_before_they_are_made():
     with pytest.raises(SettingsError, match="400,000,000 tiles"):
         tile_grid((20_000, 20_000), 1)
+
+
+def test_the_tile_at_a_position_is_the_one_whose_middle_is_nearest():
+    grid = tile_grid((200, 300), 100, 50)
+    assert grid.box(grid.tile_at(10, 10)) == (0, 0, 100, 100)
+    assert grid.box(grid.tile_at(80, 130)) == (50, 100, 150, 200)
+    assert grid.tile_at(-1, 10) is None
+    assert grid.tile_at(10, 300) is None
+
+
+def test_no_tile_is_at_a_position_on_the_data_bar():
+    grid = tile_grid((200, 100), 50, specimen=[(0, 150)])
+    assert grid.tile_at(149, 50) is not None
+    assert grid.tile_at(150, 50) is None

@@ -6,6 +6,7 @@ import pytest
 
 from napari_semclass.errors import SettingsError
 from napari_semclass.learn.dataset import Picture, data_sha256, read_dataset, read_manifest
+from napari_semclass.micrograph import GreyRange
 
 ROWS = [("a/1.png", "Fibres", "wool"), ("a/2.png", "Fibres", "wool"), ("b/1.png", "Powder", "zinc")]
 
@@ -137,6 +138,13 @@ def test_boxes_of_one_file_are_pictures_of_their_own(tmp_path):
     assert data_sha256([first]) != data_sha256([Picture(first.path, "Powder", "g1")])
 
 
+def test_grey_levels_are_read_and_count_for_the_hash(tmp_path):
+    header = "path,class,grey_low,grey_high"
+    first, second = read_dataset(manifest(tmp_path, header, "a.png,P,-1.5,200", "b.png,Q,,")).pictures
+    assert (first.grey, second.grey) == (GreyRange(-1.5, 200), None)
+    assert data_sha256([first]) != data_sha256([Picture(first.path, "P", "a.png")])
+
+
 def test_without_a_group_column_the_file_is_the_group(tmp_path):
     dataset = read_dataset(
         manifest(tmp_path, "path,class,y0,x0,y1,x1", "a.png,P,0,0,9,9", "a.png,Q,9,9,18,18", "b.png,Q,0,0,9,9")
@@ -153,13 +161,17 @@ def test_without_a_group_column_the_file_is_the_group(tmp_path):
         ("path,class,y0,x0,y1,x1", "b.png,P,9,0,9,9", r"line 3 has the box 9, 0, 9, 9, which is empty"),
         ("path,class,pixel_size", "b.png,P,tiny", r"line 3 has the pixel size 'tiny'"),
         ("path,class,pixel_size", "b.png,P,-1", r"line 3 has the pixel size '-1'"),
+        ("path,class,grey_low,grey_high", "b.png,P,9,9", r"line 3 has the grey levels 9, 9;"),
+        ("path,class,grey_low,grey_high", "b.png,P,9,", r"line 3 has the grey levels 9, ;"),
         ("path,class,group", "b.png,P,", r"line 3 lacks a path, class or group"),
         ("path,class,note", "c.png,P,", r"c\.png, which is not there"),
         ("path,class,note", "a.png,P,", r"a\.png more than once"),
     ],
 )
 def test_a_wrong_row_is_named(tmp_path, header, row, said):
-    first = {"part": "a.png,P,train", "y0": "a.png,P,,,,", "group": "a.png,P,g"}.get(header.split(",")[2], "a.png,P,")
+    first = {"part": "a.png,P,train", "y0": "a.png,P,,,,", "group": "a.png,P,g", "grey_low": "a.png,P,,"}.get(
+        header.split(",")[2], "a.png,P,"
+    )
     with pytest.raises(SettingsError, match=said):
         read_dataset(manifest(tmp_path, header, first, row))
 

@@ -8,6 +8,7 @@ import tifffile
 from napari_semclass.errors import MicrographError, SettingsError
 from napari_semclass.learn.dataset import Picture
 from napari_semclass.learn.tiles import Cutting, cut_samples
+from napari_semclass.micrograph import GreyRange, open_micrographs
 from napari_semclass.model import Preprocessing
 
 STEPS = Preprocessing(mean=0.5, std=0.5, low_percentile=0.0, high_percentile=100.0)
@@ -55,6 +56,24 @@ def test_whole_pictures_keep_their_aspect_and_fields_are_shares_of_the_shorter_s
     assert sides.count((60, 60)) == 2
     assert sides.count((30, 30)) == 6
     assert samples.pixels.shape[1:] == (20, 20)
+
+
+def test_boxes_have_the_grey_range_of_their_whole_picture_and_share_its_file(tmp_path, monkeypatch):
+    ramp = iio.imread(picture(tmp_path, 100, 100).path)
+    opened = []
+    monkeypatch.setattr(
+        "napari_semclass.learn.tiles.open_micrographs", lambda path: opened.append(path) or open_micrographs(path)
+    )
+    corners = [(0, 0), (40, 60), (60, 10)]
+    samples = cut([Picture(tmp_path / "a.png", "x", "a", box=(y, x, y + 40, x + 40)) for y, x in corners])
+    for (y, x), tile in zip(corners, samples.pixels, strict=True):
+        np.testing.assert_allclose(tile, ramp[y : y + 40, x : x + 40], atol=1)
+    assert len(opened) == 1
+
+
+def test_a_picture_cut_out_of_another_keeps_the_grey_range_it_is_said_to_have(tmp_path):
+    samples = cut([picture(tmp_path, 40, 40, grey=GreyRange(0, 510))])
+    np.testing.assert_allclose(samples.pixels[0], iio.imread(tmp_path / "a.png") / 2, atol=1)
 
 
 def test_only_the_box_of_a_picture_is_cut_and_one_outside_is_named(tmp_path):

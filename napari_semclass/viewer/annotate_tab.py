@@ -1,0 +1,342 @@
+"""The Annotate tab: wires categories, marks, quick learning and suggestions to the viewer's layers and to jobs."""
+
+import threading
+from collections.abc import Callable, Generator
+from functools import partial
+from pathlib import Path
+
+from napari.components import ViewerModel
+from napari.layers import Image, Labels, Layer
+from qtpy.QtCore import Signal
+from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+
+from napari_semclass.annotate.categories import KEYS, Categories
+from napari_semclass.annotate.collect import LabelledTiles
+from napari_semclass.annotate.dataset import export_tiles
+from napari_semclass.annotate.planes import plane_of
+from napari_semclass.errors import SemclassError
+from napari_semclass.viewer.adopt_dialog import AdoptDialog
+from napari_semclass.viewer.annotate_panel import AnnotatePanel
+from napari_semclass.viewer.classify_tab import ClassifyTab
+from napari_semclass.viewer.input_panel import InputPanel
+from napari_semclass.viewer.job_board import JobBoard
+from napari_semclass.viewer.learn_job import (
+    Learned,
+    Suggestion,
+)
+from napari_semclass.viewer.mark_book import MarkBook
+from napari_semclass.viewer.mark_keys import MarkKeys
+from napari_semclass.viewer.mark_layers import SPECIMEN_KEY, adopt, image_shape, specimen_of
+from napari_semclass.viewer.project_desk import ProjectDesk
+from napari_semclass.viewer.state import DockState
+from napari_semclass.viewer.suggesting import Suggesting
+from napari_semclass.viewer.teacher import Teacher
+from napari_semclass.viewer.units import time_text
+from napari_semclass.viewer.why_job import show_why, why_job
+
+_HOW_TO_BEGIN = "Add two or more categories; then point at a place and press the category's key, or paint."
+ACCEPT, NEXT, UNMARK, UNDO, WHY = "a", "n", "0", "Control-Z", "y"
+
+
+class AnnotateTab(QWidget):
+    """Marks, learns and shows what was learned.
+
+    Emits `marks_counted` after the marks were counted, and `model_learned(path)` after a quick model was fitted.
+    """
+
+    marks_counted = Signal()
+    model_learned = Signal(str)
+
+    def __init__(
+        self, viewer: ViewerModel, inputs: InputPanel, classifying: ClassifyTab, state: DockState, board: JobBoard
+    ) -> None:
+        super().__init__()
+        self._viewer, self._inputs, self._classifying = viewer, inputs, classifying
+        self._state, self._board = state, board
+        self.book = MarkBook(viewer, self)
+        self.suggesting = Suggesting(viewer)
+        self.panel = AnnotatePanel()
+        self.desk = ProjectDesk(viewer, self.book, inputs, classifying, board, state, self)
+        self.teacher = Teacher(
+            viewer, self.book, inputs, classifying, board, lambda: self.desk.quick_file().parent, self
+        )
+        keys: dict[str, Callable[[], None]] = {str(key): partial(self.mark, key) for key in KEYS}
+        keys |= {UNMARK: partial(self.mark, 0), ACCEPT: self.accept, NEXT: self.next, UNDO: self.undo, WHY: self.why}
+        self.keys = MarkKeys(viewer, keys, unless=_left_to_layer)
+        layout = QVBoxLayout(self)
+        layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.panel)
+        self._wire()
+        self._show_problems()
+
+    def _wire(self) -> None:
+        panel, table = self.panel, self.panel.categories
+        panel.add_category_requested.connect(self.add_category)
+        panel.layer_requested.connect(self.add_layer)
+        panel.adopt_requested.connect(self.adopt)
+        panel.learn_requested.connect(self.learn)
+        panel.live_changed.connect(self._set_live)
+        panel.next_requested.connect(self.next)
+        panel.why_requested.connect(self.why)
+        panel.project_requested.connect(lambda wish: self.export() if wish == "export" else self.desk.do(wish))
+        panel.specimen_changed.connect(self._specimen_changed)
+        table.chosen.connect(self.book.choose)
+        table.renamed.connect(lambda number, name: self._edit(lambda c: c.rename(number, name)))
+        table.recoloured.connect(lambda number, color: self._edit(lambda c: c.recolour(number, color)))
+        table.key_set.connect(lambda number, key: self._edit(lambda c: c.with_key(number, key or None)))
+        table.merge_requested.connect(self.book.merge)
+        table.remove_requested.connect(self.remove_category)
+        self.book.categories_changed.connect(self._show_categories)
+        self.desk.state_changed.connect(panel.project_state.setText)
+        self._inputs.micrographs_changed.connect(self._inputs_changed)
+        self._inputs.model_changed.connect(self._inputs_changed)
+        self.teacher.counted.connect(self._show_counts)
+        self.teacher.looked.connect(panel.show_progress)
+        self.teacher.learned.connect(self._learned)
+        self.teacher.suggested.connect(self.suggesting.renew)
+        self.teacher.failed.connect(lambda sentence: self._state.say(sentence, problem=True))
+
+    def shown(self, visible: bool) -> None:
+        """The tab came to the front or went back: keys are taken only while it is in front."""
+        (self.keys.hold if visible else self.keys.release)()
+
+    def let_go(self) -> None:
+        """Save what is marked and let go of the viewer; the layers stay."""
+        self.teacher.let_go()
+        self.keys.release()
+        self.desk.let_go()
+        self.suggesting.end()
+        self.book.let_go()
+
+    # -- categories and layers ------------------------------------------------------------------------------------
+
+    def add_category(self) -> None:
+        """Add a category and let the user type its name."""
+        self._edit(lambda categories: categories.add(avoid=self.book.used()))
+        if self.book.categories.items:
+            self.panel.categories.edit_name(self.book.categories.items[-1].number)
+
+    def remove_category(self, number: int) -> None:
+        """Remove a category that nothing is marked with."""
+        held = self.book.categories.by_number(number)
+        if held is not None and number in self.book.used():
+            self._state.say(
+                f"{held.name} has marks; give them to another category first (right-click it), or erase them.",
+                problem=True,
+            )
+            return
+        self._edit(lambda categories: categories.remove(number))
+
+    def add_layer(self, kind: str) -> None:
+        """A new layer to mark the chosen image in."""
+        image = self._image()
+        if image is None:
+            return
+        if not self.book.categories.items:
+            self._edit(lambda categories: categories.add())
+        self.book.add_layer(kind, image)
+
+    def adopt(self) -> None:
+        """Ask which open layer to take as marks, and which of its values is which category."""
+        image = self._image()
+        if image is None:
+            return
+        dialog = AdoptDialog(self._viewer, image, self.book, self)
+        dialog.taken.connect(partial(self._adopted, image))
+        dialog.open()
+
+    def _adopted(self, image: Image, layer: Layer, names: dict[object, str]) -> None:
+        categories = self.book.categories
+        try:
+            for name in names.values():
+                if name and categories.by_name(name) is None:
+                    categories = categories.add(name, avoid=self.book.used())
+            found = {value: categories.by_name(name) for value, name in names.items() if name}
+            numbers = {value: item.number for value, item in found.items() if item is not None}
+            adopt(layer, image, numbers, categories)
+        except SemclassError as error:
+            self._state.say(str(error), problem=True)
+            return
+        self.book.set_categories(categories)
+        self.book.follow(layer)
+
+    def export(self) -> None:
+        """Ask for a folder, and write the marked tiles into it as pictures by category."""
+        if self.teacher.labelled is None or not len(self.teacher.labelled):
+            self._state.say("There are no marked tiles to write yet.", problem=True)
+            return
+        folder = QFileDialog.getExistingDirectory(self, "Write the marked tiles into this (new or empty) folder")
+        if folder:
+            self._board.start("tiles", partial(_export_job, self.teacher.labelled, Path(folder)), self._state.say)
+
+    # -- marks ----------------------------------------------------------------------------------------------------
+
+    def mark(self, key: int) -> None:
+        """What a number key means: of the selected shapes, of the tile asked about, or of the tile at the cursor."""
+        category = self.book.categories.by_key(key) if key else None
+        if key and category is None:
+            self._state.say(f"No category has the key {key}.", problem=True)
+            return
+        number = category.number if category else 0
+        if number:
+            self.panel.categories.choose(number)
+            self.book.choose(number)
+        active = self._viewer.layers.selection.active
+        if number and isinstance(active, Labels) and active in self.book.layers():
+            return  # it is now what the brush paints
+        if number and self.book.mark_selected(active, number):
+            return
+        asked = self.suggesting.asked
+        if asked is not None:
+            self._answer(asked, number)
+            return
+        place = self._tile_at_cursor()
+        if place is not None:
+            self.book.mark_tile(*place, number)
+
+    def accept(self) -> None:
+        """The predicted category of the tile asked about is right."""
+        asked = self.suggesting.asked
+        if asked is None:
+            return
+        name = self.teacher.names[asked.category]
+        held = self.book.categories.by_name(name)
+        if held is not None:
+            self._answer(asked, held.number)
+
+    def next(self) -> None:
+        """Go to the tile whose mark would teach most."""
+        asked = self.suggesting.next()
+        if asked is None:
+            if self.panel.next.isEnabled():
+                self._state.say("Learn once more for new suggestions." if self.teacher.names else "Learn first.")
+            return
+        guess = self.teacher.names[asked.category]
+        self._state.say(f"Is this {guess}? A: yes; 1 to 9: another category; N: next.")
+
+    def undo(self) -> None:
+        """Take back the last mark made by key, box or point."""
+        if not self.book.undo():
+            self._state.say("There is no mark to take back.")
+
+    def _answer(self, asked: Suggestion, number: int) -> None:
+        self.book.mark_tile(asked.target.layer, asked.plane, asked.box, number)
+        self.next()
+
+    def _tile_at_cursor(self) -> tuple[Image, int, tuple[int, int, int, int]] | None:
+        """The tile under the cursor on the topmost visible micrograph there."""
+        position = self._viewer.cursor.position
+        for image in reversed([one for one in self._inputs.images() if one.visible]):
+            place = self._place_on(image, position)
+            if place is not None:
+                return place
+        return None
+
+    def _place_on(
+        self, image: Image, position: tuple[float, ...]
+    ) -> tuple[Image, int, tuple[int, int, int, int]] | None:
+        grids = self.teacher.grids.get(str(image.unique_id))
+        if grids is None:
+            return None
+        where = image.world_to_data(position[-image.ndim :])
+        plane = plane_of(where, image_shape(image)[:-2])
+        if plane is None:
+            return None
+        tile = grids[plane].tile_at(where[-2] + 0.5, where[-1] + 0.5)
+        return None if tile is None else (image, plane, grids[plane].box(tile))
+
+    # -- learning -------------------------------------------------------------------------------------------------
+
+    def learn(self) -> None:
+        """Learn the marks now."""
+        reason = self._no_image() or self._no_learning()
+        if reason:
+            self._state.say(reason, problem=True)
+        else:
+            self.teacher.learn()
+
+    def _set_live(self, live: bool) -> None:
+        self.teacher.live = live
+        if live and not self._no_learning():
+            self.teacher.learn()
+
+    def why(self) -> None:
+        """Show what speaks for the category of the tile asked about, or under the cursor."""
+        asked = self.suggesting.asked
+        place = (asked.target.layer, asked.plane, asked.box) if asked is not None else self._tile_at_cursor()
+        model = self._inputs.model()
+        if place is None or model is None:
+            self._state.say("Point at a tile and press Y to see what speaks for its category.", problem=True)
+            return
+        image, plane, box = place
+        target = self.teacher.target(image)
+        if self.desk.quick_file().exists() and self.teacher.names:
+            model = str(self.desk.quick_file())
+        work = partial(why_job, target, plane, box, model)
+        self._board.start("why", work, lambda heat: self._state.say(show_why(self._viewer, target, plane, box, heat)))
+
+    def _learned(self, news: Learned) -> None:
+        self.panel.learned.setText(f"{news.result.sentence} Learned in {time_text(news.seconds)}.")
+        self.model_learned.emit(str(news.path))
+
+    # -- what is shown --------------------------------------------------------------------------------------------
+
+    def _edit(self, change: Callable[[Categories], Categories]) -> None:
+        """Change the categories, or say why that is not possible."""
+        try:
+            self.book.set_categories(change(self.book.categories))
+        except SemclassError as error:
+            self._state.say(str(error), problem=True)
+            self._show_categories()
+
+    def _show_categories(self) -> None:
+        tiles = self.teacher.labelled.counts() if self.teacher.labelled is not None else {}
+        self.panel.categories.show_categories(self.book.categories, tiles)
+        self._show_problems()
+
+    def _show_counts(self) -> None:
+        labelled = self.teacher.labelled
+        if labelled is None:
+            return
+        each = [(s.name, sum(labelled.counts_of(i).values())) for i, s in enumerate(labelled.sources)]
+        self.panel.show_counts(each, [labelled.needs()] if self.book.categories.items else [_HOW_TO_BEGIN])
+        self._show_categories()
+        self.marks_counted.emit()
+
+    def _inputs_changed(self) -> None:
+        image = self._image()
+        self.panel.set_specimen("" if image is None else specimen_of(image), image is not None)
+        self._show_problems()
+
+    def _specimen_changed(self, specimen: str) -> None:
+        for image in self._inputs.layers():
+            image.metadata = {**image.metadata, SPECIMEN_KEY: specimen}
+        self.book.changed.emit()
+
+    def _show_problems(self) -> None:
+        self.panel.set_problems(self._no_image(), self._no_learning())
+
+    def _image(self) -> Image | None:
+        """The image to mark: the chosen one, or with all chosen the topmost."""
+        layers = self._inputs.layers()
+        return layers[-1] if layers else None
+
+    def _no_image(self) -> str:
+        return "" if self._inputs.layers() else "Open a micrograph first."
+
+    def _no_learning(self) -> str:
+        if self._inputs.model() is None:
+            return "Models are being loaded…"
+        if self.teacher.labelled is None or len(self.teacher.labelled.used) < 2:
+            return "Mark tiles of two categories first."
+        return ""
+
+
+def _export_job(labelled: LabelledTiles, folder: Path, stop: threading.Event) -> Generator[str, None, None]:
+    export_tiles(labelled, folder)
+    yield f"Wrote {len(labelled):,} tiles to {folder}."
+
+
+def _left_to_layer(layer: Layer, key: str) -> bool:
+    """Labels undo their own strokes."""
+    return isinstance(layer, Labels) and key == UNDO

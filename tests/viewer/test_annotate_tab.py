@@ -1,0 +1,201 @@
+"""Marking, learning and looking, as a user does it: keys on the canvas, an overlay that follows, nothing lost."""
+
+import numpy as np
+import pytest
+from napari.layers import Shapes
+from qtpy.QtCore import Qt
+from qtpy.QtTest import QTest
+
+from napari_semclass.annotate.autosave import leftovers
+from napari_semclass.viewer.layers import results
+from napari_semclass.viewer.mark_layers import mark_layers
+
+DARK, GREY, BRIGHT = 5, 80, 150
+
+
+@pytest.fixture
+def annotating(dock, viewer, qtbot, three_bands):
+    """The Annotate tab in front, with one micrograph and two categories, not live."""
+    viewer.add_image(three_bands, name="bands")
+    dock.tabs.setCurrentIndex(1)
+    tab = dock.annotating
+    tab.panel.live.setChecked(False)
+    for name in ("Pores", "Grains"):
+        tab.add_category()
+        tab.panel.categories.currentItem().setText(1, name)
+    qtbot.waitUntil(lambda: bool(tab.teacher.grids))
+    return tab
+
+
+@pytest.fixture
+def press(viewer, qtbot):
+    """Press a key with the cursor over a place of the canvas, given in the first image's pixels."""
+
+    def press(key, y=None, x=None):
+        if y is not None:
+            viewer.cursor.position = viewer.layers[0].data_to_world((y, x))
+        canvas = viewer.window._qt_viewer.canvas.native
+        canvas.setFocus()
+        QTest.keyClick(canvas, key)
+
+    return press
+
+
+@pytest.fixture
+def counted(annotating, qtbot):
+    """Wait until a number of marked tiles is counted."""
+
+    def wait(tiles):
+        qtbot.waitUntil(
+            lambda: annotating.teacher.labelled is not None and len(annotating.teacher.labelled) == tiles,
+            timeout=20_000,
+        )
+
+    return wait
+
+
+def number_at(viewer, y, x):
+    """Name of the predicted category at a pixel of the quick result."""
+    (labels,) = results(viewer)
+    value = int(np.asarray(labels.data)[y, x])
+    return labels.features.set_index("index").loc[value, "category"]
+
+
+def test_a_key_marks_the_tile_under_the_cursor(annotating, viewer, press, counted):
+    press(Qt.Key.Key_1, 40, DARK)
+    press(Qt.Key.Key_2, 40, BRIGHT)
+    counted(2)
+    assert annotating.teacher.labelled.boxes.tolist() == [[32, 0, 64, 32], [32, 128, 64, 160]]
+    assert [item.name for item in annotating.teacher.labelled.used] == ["Pores", "Grains"]
+    assert "2 tiles marked" in annotating.panel.counts.text()
+
+
+def test_another_key_corrects_and_zero_takes_away(annotating, press, counted):
+    press(Qt.Key.Key_1, 40, DARK)
+    counted(1)
+    press(Qt.Key.Key_2, 40, DARK)
+    press(Qt.Key.Key_1, 40, BRIGHT)
+    counted(2)
+    assert annotating.teacher.labelled.counts() == {1: 1, 2: 1}
+    press(Qt.Key.Key_0, 40, BRIGHT)
+    counted(1)
+
+
+def test_undo_takes_a_mark_back(annotating, viewer, press, counted, qtbot):
+    press(Qt.Key.Key_1, 40, DARK)
+    counted(1)
+    canvas = viewer.window._qt_viewer.canvas.native
+    QTest.keyClick(canvas, Qt.Key.Key_Z, Qt.KeyboardModifier.ControlModifier)
+    counted(0)
+
+
+def test_a_key_without_a_category_says_so(annotating, dock, press):
+    press(Qt.Key.Key_9, 40, DARK)
+    assert "No category has the key 9" in dock.state.message
+
+
+def test_keys_are_given_back_with_the_tab(annotating, dock, viewer, press, counted):
+    dock.tabs.setCurrentIndex(0)
+    press(Qt.Key.Key_1, 40, DARK)
+    assert mark_layers(viewer) == []
+    dock.tabs.setCurrentIndex(1)
+    press(Qt.Key.Key_1, 40, DARK)
+    counted(1)
+
+
+def test_learning_shows_the_users_own_categories(annotating, viewer, press, counted, qtbot):
+    for x in (DARK, 40):
+        press(Qt.Key.Key_1, 40, x)
+    for x in (BRIGHT, 120):
+        press(Qt.Key.Key_2, 80, x)
+    counted(4)
+    annotating.learn()
+    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    assert number_at(viewer, 10, DARK) == "Pores"
+    assert number_at(viewer, 10, BRIGHT) == "Grains"
+    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text(), timeout=20_000)
+
+
+def test_live_learning_follows_each_mark(annotating, viewer, press, counted, qtbot):
+    annotating.panel.live.setChecked(True)
+    press(Qt.Key.Key_1, 40, DARK)
+    press(Qt.Key.Key_2, 40, BRIGHT)
+    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    press(Qt.Key.Key_2, 40, GREY)
+    counted(3)
+    qtbot.waitUntil(lambda: number_at(viewer, 40, GREY) == "Grains", timeout=60_000)
+
+
+def test_the_next_tile_is_asked_about_and_answered_by_one_key(annotating, viewer, press, counted, qtbot):
+    press(Qt.Key.Key_1, 40, DARK)
+    press(Qt.Key.Key_2, 40, BRIGHT)
+    counted(2)
+    annotating.learn()
+    qtbot.waitUntil(lambda: bool(annotating.suggesting._waiting), timeout=60_000)
+    press(Qt.Key.Key_N)
+    asked = annotating.suggesting.asked
+    assert asked is not None
+    assert any(layer.name == "next tile" for layer in viewer.layers)
+    press(Qt.Key.Key_A)
+    counted(3)
+    assert annotating.suggesting.asked is not asked
+    press(Qt.Key.Key_1)
+    counted(4)
+
+
+def test_why_is_shown_on_the_tile(annotating, dock, viewer, press, qtbot):
+    viewer.cursor.position = (40, DARK)
+    press(Qt.Key.Key_Y, 40, DARK)
+    qtbot.waitUntil(lambda: any("why" in layer.name for layer in viewer.layers), timeout=60_000)
+    layer = next(layer for layer in viewer.layers if "why" in layer.name)
+    np.testing.assert_allclose(layer.data_to_world((0, 0)), (32, 0))
+    assert layer.data.shape == (32, 32)
+
+
+def test_marks_are_kept_and_a_project_brings_everything_back(
+    annotating, dock, viewer, press, counted, qtbot, tmp_path, make_napari_viewer
+):
+    from napari_semclass.viewer.dock import SemClassifier
+
+    press(Qt.Key.Key_1, 40, DARK)
+    press(Qt.Key.Key_2, 40, BRIGHT)
+    counted(2)
+    annotating.learn()
+    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    annotating.desk.save_as(tmp_path / "steel")
+    qtbot.waitUntil(lambda: annotating.panel.project_state.text() == "steel.semclass", timeout=20_000)
+    other = make_napari_viewer(show=True)
+    again = SemClassifier(other)
+    qtbot.addWidget(again)
+    qtbot.waitUntil(lambda: again.inputs.model() is not None, timeout=60_000)
+    again.annotating.desk.open(tmp_path / "steel.semclass")
+    qtbot.waitUntil(lambda: bool(results(other)), timeout=60_000)
+    assert [item.name for item in again.annotating.book.categories.items] == ["Pores", "Grains"]
+    (tiles,) = mark_layers(other)
+    assert isinstance(tiles, Shapes)
+    assert tiles.nshapes == 2
+    np.testing.assert_array_equal(other.layers["bands"].data, viewer.layers["bands"].data)
+    assert number_at(other, 10, BRIGHT) == number_at(viewer, 10, BRIGHT)
+    again.close()
+
+
+def test_without_a_project_marks_are_kept_by_themselves(annotating, press, counted, qtbot, monkeypatch):
+    press(Qt.Key.Key_1, 40, DARK)
+    counted(1)
+    qtbot.waitUntil(lambda: "kept by itself" in annotating.panel.project_state.text(), timeout=20_000)
+    assert (annotating.desk._folder / "project.json").exists()
+    assert leftovers() == []  # this session still runs; it is offered after it has ended
+
+
+def test_a_category_with_marks_is_not_removed(annotating, dock, press, counted):
+    press(Qt.Key.Key_1, 40, DARK)
+    counted(1)
+    annotating.remove_category(1)
+    assert "has marks" in dock.state.message
+    assert len(annotating.book.categories.items) == 2
+
+
+def test_two_categories_of_one_name_are_refused(annotating, dock):
+    annotating.panel.categories.topLevelItem(1).setText(1, "Pores")
+    assert "two categories named Pores" in dock.state.message
+    assert annotating.panel.categories.topLevelItem(1).text(1) == "Grains"
