@@ -9,6 +9,7 @@ import napari_semclass
 from napari_semclass.cli.arguments import positive
 from napari_semclass.cli.audit import add_audit, audit
 from napari_semclass.cli.evaluate import add_evaluate, evaluate
+from napari_semclass.cli.info import add_info, info
 from napari_semclass.cli.train import add_train, train
 from napari_semclass.errors import SemclassError
 
@@ -48,6 +49,8 @@ def _run(options: argparse.Namespace) -> int:
         from napari_semclass.cli.models import models
 
         return models()
+    if options.command == "info":
+        return info(options)
     if options.command == "train":
         return train(options)
     if options.command == "audit":
@@ -64,6 +67,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument("--version", action="version", version=f"semclass {napari_semclass.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_classify(commands)
+    add_info(commands)
     add_audit(commands)
     add_train(commands)
     add_evaluate(commands)

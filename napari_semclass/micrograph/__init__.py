@@ -3,6 +3,9 @@
 from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
 from napari_semclass.micrograph.files import SUFFIXES, open_micrographs
 from napari_semclass.micrograph.grey import GreyRange, grey_range
+from napari_semclass.micrograph.marks import Mark, find_marks
+from napari_semclass.micrograph.metadata import Metadata
+from napari_semclass.micrograph.metadata.quantities import length_text
 from napari_semclass.micrograph.micrograph import Micrograph, as_micrographs
 from napari_semclass.micrograph.shrink import shrink
 
@@ -10,10 +13,14 @@ __all__ = [
     "SUFFIXES",
     "DataBar",
     "GreyRange",
+    "Mark",
+    "Metadata",
     "Micrograph",
     "as_micrographs",
     "find_data_bars",
+    "find_marks",
     "grey_range",
+    "length_text",
     "open_micrographs",
     "shrink",
     "specimen_rows",

@@ -4,27 +4,31 @@ import logging
 import os
 import warnings
 from collections.abc import Mapping, Sequence
-from math import isfinite
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_semclass.errors import MicrographError, brief
+from napari_semclass.micrograph.metadata import (
+    Metadata,
+    guarded,
+    ome_zarr_metadata,
+    picture_metadata,
+    tiff_metadata,
+    vendor_metadata,
+    with_reason,
+)
 from napari_semclass.micrograph.micrograph import Micrograph, as_micrographs
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # of Pillow
 # Below this a TIFF is read at once, which is faster than chunk by chunk.
 _EAGER_BYTES = 256_000_000
-_METRES = {
-    "angstrom": 1e-10,
-    "nanometer": 1e-9,
-    "micrometer": 1e-6,
-    "millimeter": 1e-3,
-    "centimeter": 1e-2,
-    "meter": 1.0,
-}
+# A palette with this share of its colours grey, in order, is an instrument's: the others are its marks.
+_GREY_PALETTE = 0.8
 
 
 def open_micrographs(path: str | Path) -> list[Micrograph]:
@@ -38,7 +42,8 @@ def open_micrographs(path: str | Path) -> list[Micrograph]:
     Returns
     -------
     list of Micrograph
-        One, or one per plane of a stack. Large TIFFs and zarr stay on disk until a box of them is read.
+        One, or one per plane of a stack, with the pixel size and what else the file says (`metadata`). Large TIFFs
+        and zarr stay on disk until a box of them is read.
 
     Raises
     ------
@@ -83,23 +88,69 @@ def _open_tiff(path: Path) -> list[Micrograph]:
         series = tiff.series[0]
         _refuse_truncated(path, series)
         page = series.keyframe
-        if page.photometric in (tifffile.PHOTOMETRIC.PALETTE, tifffile.PHOTOMETRIC.SEPARATED):
-            return _open_picture(path)  # Pillow knows what colours such numbers stand for
+        metadata = guarded(partial(tiff_metadata, tiff, page, path))
+        coloured = page.photometric == tifffile.PHOTOMETRIC.PALETTE and not _is_grey(page.colormap)
+        if coloured or page.photometric == tifffile.PHOTOMETRIC.SEPARATED:
+            return _open_picture(path, metadata)  # Pillow knows what colours such numbers stand for
         white = 2**page.bitspersample - 1 if page.photometric == tifffile.PHOTOMETRIC.MINISWHITE else None
         samples = series.shape[series.axes.index("S")] if "S" in series.axes else 0
         levels = len(series.levels)
         note = f"level 0 of {levels} (full resolution) is used" if levels > 1 else _others(tiff.series)
-        if series.nbytes <= _EAGER_BYTES:
-            pixels = series.asarray() if white is None else _negative(series.asarray(), white)
-            return _tiff_micrographs(pixels, series.axes, samples, path, note)
+        planes = _plane_metadata(series, metadata)
+        array = series.asarray() if series.nbytes <= _EAGER_BYTES else None
+    if array is None:
+        array = _lazy(path, wrapped=bool(samples) or white is not None)
+    array = array if white is None else _negative(array, white)
+    opened = _tiff_micrographs(array, series.axes, samples, path, note)
+    if len(planes) != len(opened):
+        return _described(opened, metadata)
+    return [one for plane, known in zip(opened, planes, strict=True) for one in _described([plane], known)]
+
+
+def _lazy(path: Path, *, wrapped: bool) -> Any:
+    """The first image of a TIFF, read box by box; `wrapped` in dask where it has to be computed with."""
     import dask.array as da
+    import tifffile
     import zarr
 
     array = zarr.open(tifffile.imread(path, series=0, level=0, aszarr=True), mode="r")
-    if samples or white is not None:
-        array = da.from_zarr(array)
-    array = array if white is None else _negative(array, white)
-    return _tiff_micrographs(array, series.axes, samples, path, note)
+    return da.from_zarr(array) if wrapped else array
+
+
+def _is_grey(colours: Any) -> bool:
+    """Whether a palette (3, n) is a ramp of grey but for a few colours: then its numbers are grey levels."""
+    levels = np.asarray(colours)
+    if levels.ndim != 2 or len(levels) != 3:
+        return False
+    ramp = np.linspace(0, 65535, levels.shape[1])
+    return bool(np.mean(np.abs(levels - ramp).max(axis=0) < 65535 / levels.shape[1]) >= _GREY_PALETTE)
+
+
+def _plane_metadata(series: Any, first: Metadata) -> list[Metadata]:
+    """What an instrument says about each page of a stack; empty where that is all the same."""
+    pages = list(series.pages) if first.vendor and len(series.pages) > 1 else []
+    own = [guarded(partial(_own_metadata, page, first)) for page in pages]
+    return own if any(other != first for other in own) else []
+
+
+def _own_metadata(page: Any, first: Metadata) -> Metadata:
+    found = vendor_metadata(page) if hasattr(page, "tags") else None
+    return with_reason(found) if found else first
+
+
+def _described(micrographs: list[Micrograph], metadata: Metadata) -> list[Micrograph]:
+    """The micrographs with their metadata, their pixel size where it is the same along both axes."""
+    oblong = metadata.pixel_size is not None and metadata.square_pixel_size is None
+    said = "; the pixel size is not used, because pixels are not square" if oblong else ""
+    return [
+        replace(
+            micrograph,
+            metadata=metadata,
+            pixel_size=metadata.square_pixel_size,
+            note=f"{micrograph.note}{said}".removeprefix("; "),
+        )
+        for micrograph in micrographs
+    ]
 
 
 def _negative(pixels: Any, white: int) -> Any:
@@ -135,10 +186,12 @@ def _refuse_truncated(path: Path, series: Any) -> None:
             continue
         ends = (o + n for o, n in zip(page.dataoffsets, page.databytecounts, strict=False))
         if max(ends, default=0) > size:
-            raise MicrographError(f"{path}: is cut short ({size:,} bytes, pixels continue behind them); copy it again.")
+            raise MicrographError(
+                f"{path}: is cut short or damaged (pixels are said to lie behind its {size:,} bytes); copy it again."
+            )
 
 
-def _open_picture(path: Path) -> list[Micrograph]:
+def _open_picture(path: Path, metadata: Metadata | None = None) -> list[Micrograph]:
     from PIL import Image, UnidentifiedImageError
 
     if path.suffix.lower() == ".zarr":
@@ -157,12 +210,13 @@ def _open_picture(path: Path) -> list[Micrograph]:
             "convert it to a tiled TIFF or zarr."
         ) from error
     with picture:
+        metadata = metadata or guarded(partial(picture_metadata, picture, path))
         colour = picture.mode not in _GREY_MODES
         if picture.mode in ("LA", "La"):
             pixels = np.asarray(picture.getchannel(0))
         else:  # palettes and CMYK become RGB
             pixels = np.asarray(picture.convert("RGB") if colour else picture)
-    return as_micrographs(pixels, source=str(path), rgb=colour)
+    return _described(as_micrographs(pixels, source=str(path), rgb=colour), metadata)
 
 
 def _open_zarr(path: Path) -> list[Micrograph]:
@@ -187,18 +241,11 @@ def _open_zarr(path: Path) -> list[Micrograph]:
 
 
 def _open_ome(path: Path, group: Any, scales: Mapping[str, Any]) -> list[Micrograph]:
-    """The finest level of an OME-Zarr image, with its pixel size where both axes agree."""
+    """The finest level of an OME-Zarr image."""
     levels = scales["datasets"]
-    axes = [axis if isinstance(axis, Mapping) else {"name": axis} for axis in scales.get("axes", [])]
-    pixel_size = None
-    for transform in levels[0].get("coordinateTransformations", []):
-        scale = transform.get("scale")
-        if transform.get("type") == "scale" and scale and axes and axes[-1].get("unit") in _METRES:
-            size = float(scale[-1]) * _METRES[axes[-1]["unit"]]
-            if isfinite(size) and size > 0 and scale[-1] == scale[-2]:
-                pixel_size = size
     note = f"level 0 of {len(levels)} (full resolution) is used" if len(levels) > 1 else ""
-    return as_micrographs(group[levels[0]["path"]], source=str(path), pixel_size=pixel_size, rgb=False, note=note)
+    opened = as_micrographs(group[levels[0]["path"]], source=str(path), rgb=False, note=note)
+    return _described(opened, guarded(partial(ome_zarr_metadata, scales)))
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

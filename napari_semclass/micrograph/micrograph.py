@@ -11,12 +11,14 @@ from numpy.typing import NDArray
 
 from napari_semclass.errors import MicrographError, brief
 from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
+from napari_semclass.micrograph.metadata.record import Metadata
 
 # One field of view of a microscope stays below this; anything larger is a stitched mosaic, which has no data
 # bar of its own, and searching it for one would mean reading it whole.
 LARGEST_FIELD_PX = 64_000_000
 # Rec. 709 luminance: equal channels give back the grey level they hold.
 _LUMINANCE = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)
+_NOTHING_KNOWN = Metadata()
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,9 +38,11 @@ class Micrograph:
     note : str
         What a user should know about how the pixels were chosen, such as the level of a pyramid; may be empty.
     known_bars : tuple of DataBar or None
-        Data bars when they are known; None lets `data_bars` find them.
+        Data bars that the user has set; None lets `data_bars` find them.
     rgb : bool
         True when `pixels` is (height, width, 3 or 4): the luminance is taken as it is read.
+    metadata : Metadata
+        What the file says besides its pixels; where and why `pixel_size` is unknown, too.
     """
 
     pixels: Any
@@ -48,6 +52,7 @@ class Micrograph:
     note: str = ""
     known_bars: tuple[DataBar, ...] | None = None
     rgb: bool = False
+    metadata: Metadata = _NOTHING_KNOWN
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -61,9 +66,14 @@ class Micrograph:
 
     @cached_property
     def data_bars(self) -> tuple[DataBar, ...]:
-        """The data bars; found at first use in fields of at most 64 megapixels, none in larger mosaics."""
+        """The data bars: the user's, else the instrument's, else those found by their look.
+
+        Pixels are searched at first use, in fields of at most 64 megapixels; larger mosaics have none.
+        """
         if self.known_bars is not None:
             return self.known_bars
+        if self.metadata.data_bar is not None:
+            return (DataBar(*self.metadata.data_bar, confidence=1.0),)
         if prod(self.shape) > LARGEST_FIELD_PX:
             return ()
         return find_data_bars(self.read(0, self.shape[0], 0, self.shape[1]))

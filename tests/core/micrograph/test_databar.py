@@ -10,7 +10,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image, ImageDraw
+from PIL import Image, ImageDraw, ImageFont
 from scipy import ndimage
 
 from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
@@ -94,6 +94,31 @@ def test_two_bars_in_order():
     picture = _with_bar(400, 255, 0).copy()
     picture[60:100] = _with_bar(60, 0, 255)[60:100]
     assert [bar.start for bar in find_data_bars(picture)] == [60, 400]
+
+
+@pytest.mark.parametrize("kind", ["uint8", "uint16", "jpeg"])
+@pytest.mark.parametrize(("level", "text"), [(0, 255), (255, 0), (96, 255)], ids=["dark", "bright", "grey"])
+def test_lines_between_fields_do_not_cut_a_bar(kind, level, text):
+    picture = Image.fromarray(_with_bar(400, level, text, height=60))
+    draw = ImageDraw.Draw(picture)
+    draw.text((400, 438), "View field: 211 um   VEGA3", fill=text)
+    for across in (420, 436):
+        draw.line((0, across, 560, across), fill=text)
+    for down in (85, 220, 390):
+        draw.line((down, 400, down, 459), fill=text)
+    bars = find_data_bars(_CONVERSIONS[kind](np.asarray(picture)))
+    assert len(bars) == 1
+    assert _overlap(bars[0], 400, 460) >= 0.9
+
+
+@pytest.mark.parametrize(("level", "text"), [(0, 255), (255, 0)], ids=["dark", "bright"])
+def test_a_bar_may_hold_only_a_scale(level, text):
+    picture = Image.fromarray(_specimen())
+    draw = ImageDraw.Draw(picture)
+    draw.rectangle((0, 430, 640, 480), fill=level)
+    draw.text((20, 434), "10 nm", fill=text, font=ImageFont.load_default(size=24))
+    draw.rectangle((20, 468, 120, 471), fill=text)
+    assert [(bar.start, bar.stop) for bar in find_data_bars(np.asarray(picture))] == [(430, 480)]
 
 
 def test_nan_pixels_do_not_hide_a_bar():

@@ -1,0 +1,98 @@
+"""Opens TIFFs of electron microscopes in napari: pixels with their scale and metadata, and the data bar marked."""
+
+from collections.abc import Callable, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from napari_semclass.errors import MicrographError
+from napari_semclass.micrograph import Micrograph, open_micrographs
+
+# Key of a layer's metadata: what the instrument says (see `_described`).
+METADATA_KEY = "semclass"
+# Key that marks the rectangle over a data bar; its value is the rows [start, stop).
+DATA_BAR_KEY = "semclass_data_bar"
+# One unit for all layers, so that napari lays pictures of different magnification over each other to scale.
+_UNIT, _UNIT_M = "um", 1e-6
+_SURE = 0.8  # confidence from which a bar found by its look is marked
+
+LayerData = tuple[Any, dict[str, Any], str]
+
+
+def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+    """Return a reader of a TIFF with an instrument's metadata; None leaves it to napari's own.
+
+    Parameters
+    ----------
+    path : str or sequence of str
+        Several files, to be stacked, are left to napari, too.
+    """
+    if not isinstance(path, str):
+        return None
+    try:
+        micrographs = open_micrographs(path)
+    except MicrographError:  # napari's reader may know more kinds of TIFF, or says what is wrong
+        return None
+    return partial(_layers, micrographs) if micrographs[0].metadata.vendor else None
+
+
+def _layers(micrographs: Sequence[Micrograph], _path: str | Sequence[str]) -> list[LayerData]:
+    """One Image layer per plane, for planes of instruments differ in detector and pixel size; bars above them."""
+    return [layer for micrograph in micrographs for layer in (*_bars(micrograph), _image(micrograph))][::-1]
+
+
+def _image(micrograph: Micrograph) -> LayerData:
+    known = micrograph.metadata
+    keywords = {"name": _name(micrograph), "metadata": {METADATA_KEY: _described(micrograph)}, "rgb": micrograph.rgb}
+    whole = isinstance(micrograph.pixels, np.ndarray) or not hasattr(micrograph.pixels, "ndim")
+    pixels = micrograph.pixels[:, :] if whole else micrograph.pixels
+    return pixels, {**keywords, **_placed(known.pixel_size)}, "image"
+
+
+def _bars(micrograph: Micrograph) -> list[LayerData]:
+    """A rectangle around each data bar that is known or surely found; the pixels stay as they are."""
+    width = micrograph.shape[1]
+    bars = [bar for bar in micrograph.data_bars if bar.confidence >= _SURE]
+    if not bars:
+        return []
+    # napari puts a pixel's centre on whole numbers: its edges lie half a pixel beside.
+    corners = [
+        np.array([(y, x) for y, x in ((a, -0.5), (a, width - 0.5), (b, width - 0.5), (b, -0.5))])
+        for a, b in ((bar.start - 0.5, bar.stop - 0.5) for bar in bars)
+    ]
+    keywords = {
+        "name": f"{_name(micrograph)} data bar",
+        "shape_type": "rectangle",
+        "face_color": "transparent",
+        "edge_color": "yellow",
+        "edge_width": max(1.0, width / 400),
+        "features": {"start": [b.start for b in bars], "stop": [b.stop for b in bars]},
+        "metadata": {DATA_BAR_KEY: [(bar.start, bar.stop) for bar in bars]},
+        **_placed(micrograph.metadata.pixel_size),
+    }
+    return [(corners, keywords, "shapes")]
+
+
+def _placed(size: tuple[float, float] | None) -> dict[str, Any]:
+    """Scale and units of a layer, of whole pixels where the pixel size is unknown."""
+    return {} if size is None else {"scale": [side / _UNIT_M for side in size], "units": [_UNIT, _UNIT]}
+
+
+def _name(micrograph: Micrograph) -> str:
+    name = Path(micrograph.source).stem
+    return name if micrograph.plane is None else f"{name} #{micrograph.plane}"
+
+
+def _described(micrograph: Micrograph) -> dict[str, Any]:
+    """What a layer remembers: lengths in metres, voltage in volts, rows of data bars as [start, stop)."""
+    known = micrograph.metadata
+    return {
+        "vendor": known.vendor,
+        "pixel_size": known.pixel_size,
+        "pixel_size_source": known.pixel_size_source,
+        "data_bar": [(bar.start, bar.stop) for bar in micrograph.data_bars],
+        "warnings": list(known.warnings),
+        **known.summary(),
+    }

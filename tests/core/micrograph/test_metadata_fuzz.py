@@ -1,0 +1,94 @@
+"""Whatever metadata hold, micrographs open, with a believable pixel size or none and bounded records."""
+
+import json
+import string
+
+import numpy as np
+import tifffile
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from napari_semclass.micrograph import open_micrographs
+from napari_semclass.micrograph.metadata.fei import fei_metadata
+from napari_semclass.micrograph.metadata.ome import ome_metadata
+from napari_semclass.micrograph.metadata.ome_zarr import ome_zarr_metadata
+from napari_semclass.micrograph.metadata.quantities import quantity
+from napari_semclass.micrograph.metadata.sidecars import parse_sidecar
+from napari_semclass.micrograph.metadata.tescan import tescan_metadata
+from napari_semclass.micrograph.metadata.zeiss import zeiss_metadata
+
+SHAPE = (64, 64)
+briefly = settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+NUMBERS = st.one_of(
+    st.floats(),
+    st.integers(),
+    st.text(max_size=30),
+    st.text(string.digits + "+-.,eE nmµukV", max_size=20),
+    st.booleans(),
+)
+ZEISS_KEYS = ["ap_image_pixel_size", "ap_pixel_size", "ap_width", "ap_height", "ap_actualkv", "ap_mag", "ap_wd", "sv_x"]
+FEI_SECTIONS = ["Scan", "EScan", "Image", "Beam", "System", "Detectors", "Stage", "PrivateFei"]
+FEI_KEYS = ["PixelWidth", "PixelHeight", "ResolutionX", "ResolutionY", "DatabarHeight", "HV", "Scan", "Beam", "Name"]
+JSON = st.recursive(
+    st.none() | st.booleans() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=8), inner, max_size=3),
+    max_leaves=8,
+)
+
+
+def believable(found):
+    if found is None:
+        return
+    assert found.pixel_size is None or all(1e-12 <= side <= 1e-2 for side in found.pixel_size)
+    assert found.data_bar is None or 0 < found.data_bar[0] < found.data_bar[1] == SHAPE[0]
+    assert all(len(warning) < 500 for warning in found.warnings)
+    json.dumps(found.summary(), allow_nan=False)
+
+
+@briefly
+@given(st.dictionaries(st.sampled_from(ZEISS_KEYS), st.tuples(st.text(max_size=5), NUMBERS, NUMBERS) | NUMBERS))
+def test_zeiss(tags):
+    believable(zeiss_metadata(tags, SHAPE))
+
+
+@briefly
+@given(st.dictionaries(st.sampled_from(FEI_SECTIONS), st.dictionaries(st.sampled_from(FEI_KEYS), NUMBERS) | NUMBERS))
+def test_fei(tags):
+    believable(fei_metadata(tags, SHAPE))
+
+
+@briefly
+@given(st.dictionaries(st.sampled_from(["PixelSizeX", "PixelSizeY", "ImageStripSize", "HV", "Device"]), NUMBERS))
+def test_tescan(entries):
+    believable(tescan_metadata("".join(f"{k}={v}\r\n" for k, v in entries.items()).encode("utf-8", "replace"), SHAPE))
+
+
+@briefly
+@given(st.binary(max_size=400))
+def test_bytes_of_all_kinds(data):
+    believable(tescan_metadata(data, SHAPE))
+    for start in (b"", b"$CM_FORMAT J\n$CM_FULL_SIZE 64 ", b"[SemImageFile]\nPixelSize="):
+        believable(parse_sidecar(start + data, SHAPE))
+    ome_metadata(data.decode("latin-1"))
+    quantity(data.decode("latin-1"))
+
+
+@briefly
+@given(JSON, JSON, JSON)
+def test_ome_zarr(axes, datasets, transforms):
+    believable(ome_zarr_metadata({"axes": axes, "datasets": datasets, "coordinateTransformations": transforms}))
+
+
+def test_ome_with_entities_is_refused():
+    bomb = '<!DOCTYPE x [<!ENTITY a "aaaa">]><OME><Pixels PhysicalSizeX="&a;"/></OME>'
+    assert ome_metadata(bomb).pixel_size is None
+
+
+@settings(briefly, max_examples=30)
+@given(st.sampled_from([34118, 34682, 50431, 270]), st.binary(min_size=1, max_size=300))
+def test_whole_files_open_whatever_their_tags_hold(tmp_path_factory, code, value):
+    path = tmp_path_factory.mktemp("tags") / "a.tif"
+    tifffile.imwrite(path, np.zeros(SHAPE, np.uint8), extratags=[(code, 2, len(value), value, True)], metadata=None)
+    (micrograph,) = open_micrographs(path)
+    assert micrograph.shape == SHAPE
+    believable(micrograph.metadata)

@@ -1,0 +1,87 @@
+"""SEM TIFFs open in napari with scale, units and metadata; other files are left to napari."""
+
+import npe2
+import numpy as np
+import pytest
+import tifffile
+
+from napari_semclass.viewer.layers import pixel_size
+from napari_semclass.viewer.reader import DATA_BAR_KEY, METADATA_KEY, get_reader
+
+PICTURE = np.random.default_rng(0).integers(0, 255, (96, 128), dtype=np.uint8)
+FEI = (
+    "[System]\r\nSystemType=Apreo\r\n[Beam]\r\nHV=5000\r\n[Scan]\r\nPixelWidth=3e-9\r\nPixelHeight=3e-9\r\n"
+    "[Image]\r\nResolutionX=128\r\nResolutionY=88\r\n[Detectors]\r\nName=ETD\r\n"
+)
+
+
+def sem_tiff(path, text=FEI, code=34682, pictures=(PICTURE,)):
+    with tifffile.TiffWriter(path) as writer:
+        for picture in pictures:
+            writer.write(picture, extratags=[(code, 2, len(text), text, True)], metadata=None, contiguous=False)
+    return str(path)
+
+
+def test_an_sem_tiff_opens_with_scale_units_metadata_and_its_bar_marked(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    viewer.open(sem_tiff(tmp_path / "grain.tif"), plugin="napari-semclass")
+    image, bar = viewer.layers
+    assert (image.name, bar.name) == ("grain", "grain data bar")
+    np.testing.assert_array_equal(image.data, PICTURE)  # the bar is marked, not cut
+    assert pixel_size(image) == pixel_size(bar) == pytest.approx(3e-9)
+    known = image.metadata[METADATA_KEY]
+    assert (known["vendor"], known["detector"], known["voltage"]) == ("fei", "ETD", 5000)
+    assert known["pixel_size"] == pytest.approx((3e-9, 3e-9))
+    assert known["data_bar"] == bar.metadata[DATA_BAR_KEY] == [(88, 96)]
+    (corners,) = bar.data
+    assert corners.min(axis=0) == pytest.approx([87.5, -0.5])
+    assert corners.max(axis=0) == pytest.approx([95.5, 127.5])
+
+
+def test_planes_of_an_sem_tiff_are_layers_of_their_own(make_napari_viewer, tmp_path):
+    text = FEI.replace("ResolutionY=88", "ResolutionY=96")
+    viewer = make_napari_viewer()
+    viewer.open(sem_tiff(tmp_path / "s.tif", text, pictures=(PICTURE, 255 - PICTURE)), plugin="napari-semclass")
+    assert [layer.name for layer in viewer.layers] == ["s #1", "s #0"]
+    np.testing.assert_array_equal(viewer.layers["s #1"].data, 255 - PICTURE)
+
+
+def test_an_unknown_pixel_size_leaves_pixels(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    viewer.open(sem_tiff(tmp_path / "a.tif", "[System]\r\nType=SEM\r\n"), plugin="napari-semclass")
+    (image,) = viewer.layers
+    assert tuple(image.scale) == (1, 1)
+    assert pixel_size(image) is None
+    assert image.metadata[METADATA_KEY]["pixel_size"] is None
+
+
+def test_other_files_are_left_to_napari(tmp_path):
+    tifffile.imwrite(tmp_path / "plain.tif", PICTURE)
+    (tmp_path / "broken.tif").write_bytes(b"II*\0")
+    for name in ("plain.tif", "broken.tif", "missing.tif"):
+        assert get_reader(str(tmp_path / name)) is None
+    assert get_reader([sem_tiff(tmp_path / "a.tif")]) is None
+
+
+def test_the_manifest_offers_the_reader_for_tiffs():
+    (reader,) = npe2.PluginManifest.from_distribution("napari-semclass").contributions.readers
+    assert set(reader.filename_patterns) == {"*.tif", "*.tiff"}
+
+
+@pytest.mark.parametrize(
+    ("name", "size", "bar"),
+    [
+        ("zeiss_1k.tif", 2.615e-6, (691, 767)),
+        ("zeiss_512.tif", 11.65e-9, (350, 383)),
+        ("fei_helios_16bit.tif", 3.3724e-6, (442, 471)),
+        ("tescan_50000x.tif", 5.5004e-9, (768, 858)),
+    ],
+)
+def test_real_files_open(make_napari_viewer, real_data, name, size, bar):
+    viewer = make_napari_viewer()
+    viewer.open(str(real_data / "vendor" / name), plugin="napari-semclass")
+    image, marked = viewer.layers
+    assert image.ndim == 2
+    assert not image.rgb
+    assert pixel_size(image) == pytest.approx(size, rel=1e-3)
+    assert marked.metadata[DATA_BAR_KEY] == [bar]
