@@ -1,20 +1,61 @@
-"""Starts a training run in a process of its own, follows it and tells how it ended; fastai never loads here."""
+"""Makes ready and starts a training run in a process of its own, follows it and tells how it ended.
+
+fastai never loads here.
+"""
 
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
-from typing import Literal
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
 
-from napari_semclass.errors import OutputError, brief
+import psutil
+
+from napari_semclass.errors import OutputError, SettingsError, brief
 from napari_semclass.learn.events import Event, Failed, Finished, Stopped, read_events
-from napari_semclass.learn.run import Run
+from napari_semclass.learn.plan import Plan
+from napari_semclass.learn.run import Run, Task
+
+if TYPE_CHECKING:
+    from napari_semclass.downloads import Download
 
 _NICE = 10
 _LOOK_EVERY_S = 0.2
 # A process takes seconds to import torch and fastai before it can write its first status.
 _STARTING_S = 120.0
+
+
+def new_task(data: str | Path, out: Path, *, title: str = "", device: str = "auto") -> Task:
+    """What a run is for: which data, which model file, and how the model is called, by its file if not by `title`.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such folder of data, or the name is the shipped model's.
+    """
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in out.stem).strip("._-") or "model"
+    if name == "starter":
+        raise SettingsError("starter is the shipped model's name; choose another name for yours.")
+    if not Path(data).is_dir():
+        raise SettingsError(f"{data}: is not a folder; give the folder that holds a folder for each category.")
+    return Task(str(Path(data).absolute()), str(out.absolute()), name[:100], (title or out.stem)[:200], device)
+
+
+def fetch_weights(plan: Plan, *, agree: "Callable[[Download], bool]") -> None:
+    """See to it that the start weights are on this computer: a run has nobody to ask.
+
+    Raises
+    ------
+    SettingsError, DownloadError, ModelError
+        Weights that there are not, that could not be fetched, or that `agree` refused.
+    """
+    from semclass_training.weights import SOURCES, at_hand, start_network
+
+    if plan.pretrained in SOURCES and plan.pretrained not in at_hand(plan.backbone):
+        start_network(plan.backbone, plan.pretrained, 2, agree=agree)
 
 
 def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> "subprocess.Popen[bytes]":
@@ -53,7 +94,17 @@ def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> "su
         raise OutputError(f"{run.folder}: the training cannot be started ({brief(error)}).") from error
 
 
-def follow(run: Run, position: int = 0) -> Iterator[tuple[int, Event] | None]:
+def cut_short(run: Run) -> None:
+    """End the process of a run at once, which loses what is not in its last checkpoint."""
+    status = run.status()
+    if status is not None and run.is_alive():
+        with suppress(psutil.Error):  # it has ended just now
+            psutil.Process(status.pid).terminate()
+
+
+def follow(
+    run: Run, position: int = 0, process: "subprocess.Popen[bytes] | None" = None
+) -> Iterator[tuple[int, Event] | None]:
     """Yield events as they come, each with the byte after it in the events file, and None while there is none.
 
     Ends after the event that says how the run ended; where the process died without a word, that is a `Failed`.
@@ -64,11 +115,14 @@ def follow(run: Run, position: int = 0) -> Iterator[tuple[int, Event] | None]:
         Started by `start`, in this process or another.
     position : int
         Byte of the events file to begin at.
+    process : Popen, optional
+        What `start` returned; one that dies before its first word is then noticed at once.
     """
     begun = time.monotonic()
     while True:
         # Looked at before the events, so that what a process wrote last is not taken for missing.
-        starting = run.status() is None and time.monotonic() - begun < _STARTING_S and not _crashed(run)
+        ended = process is not None and process.poll() is not None
+        starting = run.status() is None and time.monotonic() - begun < _STARTING_S and not (ended or _crashed(run))
         alive = starting or run.is_alive()
         for after, event in read_events(run.events_file, position):
             position = after

@@ -45,6 +45,12 @@ class FeatureCache:
         self._memory: OrderedDict[str, Known] = OrderedDict()
         self._lock = threading.Lock()
 
+    @classmethod
+    def shared(cls) -> "FeatureCache":
+        """The one of this process for `cache_folder()`, with what it holds in memory."""
+        folder = cache_folder()
+        return _SHARED.setdefault(folder, cls(folder))
+
     def read(self, key: str) -> Known:
         """Features (features,) of the boxes known under a key; a damaged file counts as nothing and is removed."""
         with self._lock:
@@ -116,3 +122,6 @@ def _bound(folder: Path, most_bytes: int) -> None:
         with suppress(OSError):
             path.unlink()
         total -= size
+
+
+_SHARED: dict[Path, FeatureCache] = {}

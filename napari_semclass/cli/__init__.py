@@ -10,6 +10,7 @@ from napari_semclass.cli.arguments import positive
 from napari_semclass.cli.audit import add_audit, audit
 from napari_semclass.cli.evaluate import add_evaluate, evaluate
 from napari_semclass.cli.info import add_info, info
+from napari_semclass.cli.learn import add_learn, learn
 from napari_semclass.cli.train import add_train, train
 from napari_semclass.errors import SemclassError
 
@@ -51,6 +52,8 @@ def _run(options: argparse.Namespace) -> int:
         return models()
     if options.command == "info":
         return info(options)
+    if options.command == "learn":
+        return learn(options)
     if options.command == "train":
         return train(options)
     if options.command == "audit":
@@ -69,6 +72,7 @@ def _parser() -> argparse.ArgumentParser:
     _add_classify(commands)
     add_info(commands)
     add_audit(commands)
+    add_learn(commands)
     add_train(commands)
     add_evaluate(commands)
     commands.add_parser("models", help="list the models, what they tell apart and how well")

@@ -1,6 +1,11 @@
 """What the commands' arguments have in common."""
 
 import argparse
+from pathlib import Path
+
+from napari_semclass.errors import SettingsError
+
+_SUFFIX = ".safetensors"
 
 
 def positive(text: str) -> int:
@@ -9,3 +14,21 @@ def positive(text: str) -> int:
     if number < 1:
         raise argparse.ArgumentTypeError(f"{text!r} is not a whole number of at least 1")
     return number
+
+
+def model_file(out: str) -> Path:
+    """Where a model goes that `--out` names: a file, or a name in the user's folder of models.
+
+    Raises
+    ------
+    SettingsError
+        When it is neither.
+    """
+    from napari_semclass.model.store import model_folder
+
+    path = Path(out)
+    if path.suffix == _SUFFIX:
+        return path
+    if path.suffix or path.name != out:
+        raise SettingsError(f"--out {out}: give a file that ends in {_SUFFIX}, or a plain name such as my-model.")
+    return model_folder() / f"{out}{_SUFFIX}"

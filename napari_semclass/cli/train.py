@@ -8,12 +8,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from napari_semclass.errors import OutputError, SettingsError
+from napari_semclass.cli.arguments import model_file
+from napari_semclass.errors import OutputError
 
 if TYPE_CHECKING:
     from napari_semclass.downloads import Download
-    from napari_semclass.learn.plan import Plan
-    from napari_semclass.learn.run import Run, Task
+    from napari_semclass.learn.run import Run
 
 _DESCRIPTION = """\
 Train a model on labelled pictures: a folder for each category, train/ and valid/ with such folders, or a manifest.csv
@@ -24,7 +24,6 @@ The run has a folder beside the model (MODEL.run) with its plan, events, checkpo
 present batch; --resume goes on from there.
 """
 _EXIT = "Exit status: 0 the model is written, 1 stopped (resume it), 2 nothing could be done or training failed."
-_SUFFIX = ".safetensors"
 
 
 def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -40,7 +39,7 @@ def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     add("--out", required=True, metavar="MODEL", help="model file to write (.safetensors), or a name to find it by")
     add("--recipe", default="progressive", metavar="NAME|FILE", help="recipe or plan file (default: %(default)s)")
     add("--set", action="append", default=[], metavar="KEY=VALUE", help="change the plan, as in stages.0.epochs=3")
-    add("--title", help="what viewers call the model (default: its name)")
+    add("--title", default="", help="what viewers call the model (default: its name)")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
     add("--dry-run", action="store_true", help="print plan, data and predicted minutes, and train nothing")
     add("--find-lr", action="store_true", help="suggest a learning rate for the first stage, and train nothing")
@@ -55,16 +54,16 @@ def train(options: argparse.Namespace) -> int:
     from napari_semclass.learn.events import Estimated, Suggested
     from napari_semclass.learn.plan import changed, read_plan
     from napari_semclass.learn.run import Run
-    from napari_semclass.retrain import start
+    from napari_semclass.retrain import fetch_weights, new_task, start
 
-    out = _model_file(options.out)
+    out = model_file(options.out)
     run = Run(out.with_suffix(".run"))
     if options.resume:
         run.load()
     else:
         plan = changed(read_plan(options.recipe), options.set)
-        task = _task(options, out)
-        _fetch_weights(plan, ask=not options.yes)
+        task = new_task(options.data, out, title=options.title, device=options.device)
+        fetch_weights(plan, agree=(lambda download: True) if options.yes else _agreed)
         if options.dry_run or options.find_lr:
             with tempfile.TemporaryDirectory(prefix="semclass-") as folder:
                 trial = Run(Path(folder) / "run")
@@ -82,30 +81,6 @@ def train(options: argparse.Namespace) -> int:
     return show(run, position=position)
 
 
-def _model_file(out: str) -> Path:
-    """Where the model goes: a file, or a name in the user's folder of models."""
-    from napari_semclass.model.store import model_folder
-
-    path = Path(out)
-    if path.suffix == _SUFFIX:
-        return path
-    if path.suffix or path.name != out:
-        raise SettingsError(f"--out {out}: give a file that ends in {_SUFFIX}, or a plain name such as my-model.")
-    return model_folder() / f"{out}{_SUFFIX}"
-
-
-def _task(options: argparse.Namespace, out: Path) -> "Task":
-    from napari_semclass.learn.run import Task
-
-    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in out.stem).strip("._-") or "model"
-    if name == "starter":
-        raise SettingsError("starter is the shipped model's name; choose another name for yours.")
-    if not Path(options.data).is_dir():
-        raise SettingsError(f"{options.data}: is not a folder; give the folder that holds a folder for each category.")
-    data, title = str(Path(options.data).absolute()), options.title or out.stem
-    return Task(data, str(out.absolute()), name[:100], title[:200], options.device)
-
-
 def _make_room(run: "Run", out: Path, *, overwrite: bool) -> None:
     """Refuse to write over a model or a run, or take them away where that is wanted."""
     there = [path for path in (out, run.folder) if path.exists()]
@@ -115,14 +90,6 @@ def _make_room(run: "Run", out: Path, *, overwrite: bool) -> None:
         raise OutputError(f"{run.folder}: this training is still running; stop it first.")
     if run.plan_file.exists():  # only what a run made is removed with its folder
         shutil.rmtree(run.folder)
-
-
-def _fetch_weights(plan: "Plan", *, ask: bool) -> None:
-    """See to it that the start weights are on this computer: a run has nobody to ask."""
-    from semclass_training.weights import SOURCES, at_hand, start_network
-
-    if plan.pretrained in SOURCES and plan.pretrained not in at_hand(plan.backbone):
-        start_network(plan.backbone, plan.pretrained, 2, agree=_agreed if ask else lambda download: True)
 
 
 def _agreed(download: "Download") -> bool:

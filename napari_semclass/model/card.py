@@ -134,6 +134,12 @@ class Card:
 _CARDS = TypeAdapter(Card)
 
 
+def card_name(stem: str) -> str:
+    """A name that a card may have, from a file's name without its suffix."""
+    name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in stem).strip("._-")
+    return name[:100] or "model"
+
+
 def card_from_json(text: str, source: str) -> Card:
     """Read a card and check every field.
 

@@ -27,7 +27,7 @@ class AnnotatePanel(QWidget):
 
     `layer_requested("paint" | "regions" | "points")`, `adopt_requested`, `learn_requested`, `live_changed(bool)`,
     `next_requested`, `why_requested`, `specimen_changed(name)`, and of the project menu
-    `project_requested("new" | "open" | "save" | "recover" | "export")`.
+    `project_requested("new" | "open" | "save" | "recover" | "export" | "command")`.
     """
 
     add_category_requested = Signal()
@@ -153,6 +153,7 @@ class AnnotatePanel(QWidget):
             ("Recover…", "recover"),
             (None, None),
             ("Export tiles as folders…", "export"),
+            ("Copy command", "command"),
         ):
             if text is None:
                 menu.addSeparator()

@@ -1,5 +1,6 @@
 """The Annotate tab: wires categories, marks, quick learning and suggestions to the viewer's layers and to jobs."""
 
+import shlex
 import threading
 from collections.abc import Callable, Generator
 from functools import partial
@@ -8,6 +9,7 @@ from pathlib import Path
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import Signal
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
 
 from napari_semclass.annotate.categories import KEYS, Categories
@@ -78,7 +80,7 @@ class AnnotateTab(QWidget):
         panel.live_changed.connect(self._set_live)
         panel.next_requested.connect(self.next)
         panel.why_requested.connect(self.why)
-        panel.project_requested.connect(lambda wish: self.export() if wish == "export" else self.desk.do(wish))
+        panel.project_requested.connect(self._project_wish)
         panel.specimen_changed.connect(self._specimen_changed)
         table.chosen.connect(self.book.choose)
         table.renamed.connect(lambda number, name: self._edit(lambda c: c.rename(number, name)))
@@ -87,6 +89,7 @@ class AnnotateTab(QWidget):
         table.merge_requested.connect(self.book.merge)
         table.remove_requested.connect(self.remove_category)
         self.book.categories_changed.connect(self._show_categories)
+        self.desk.model_moved.connect(self.model_learned)
         self.desk.state_changed.connect(panel.project_state.setText)
         self._inputs.micrographs_changed.connect(self._inputs_changed)
         self._inputs.model_changed.connect(self._inputs_changed)
@@ -159,6 +162,20 @@ class AnnotateTab(QWidget):
             return
         self.book.set_categories(categories)
         self.book.follow(layer)
+
+    def _project_wish(self, wish: str) -> None:
+        own = {"export": self.export, "command": self.copy_command}
+        own.get(wish, partial(self.desk.do, wish))()
+
+    def copy_command(self) -> None:
+        """Copy the command that learns the same model from the saved marks."""
+        model = self._inputs.model()
+        if model is None or not self.desk.is_saved():
+            self._state.say("There are no marks to learn from yet.", problem=True)
+            return
+        words = ["semclass", "learn", str(self.desk.folder), "--model", model, "--out", "my-marks"]
+        QGuiApplication.clipboard().setText(shlex.join(words))
+        self._state.say(f"Copied: {shlex.join(words)}")
 
     def export(self) -> None:
         """Ask for a folder, and write the marked tiles into it as pictures by category."""

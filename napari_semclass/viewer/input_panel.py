@@ -1,6 +1,7 @@
 """What is classified, by what: the choice of micrographs and of the model."""
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from napari.components import ViewerModel
@@ -98,8 +99,9 @@ class InputPanel(QWidget):
         self._show_model()
 
     def add_model(self, path: str, card: Card, *, choose: bool = True) -> None:
-        """Add a model file to the list, or bring its card up to date, and choose it."""
-        self.set_models({**self._cards, path: card}, choose=path if choose else None)
+        """Add a model file to the list, or bring its card up to date, and choose it; files that are gone leave it."""
+        there = {name: one for name, one in self._cards.items() if name == Path(name).name or Path(name).is_file()}
+        self.set_models({**there, path: card}, choose=path if choose else None)
 
     def choose_model(self, name: str) -> None:
         """Choose a model by name or path, if it is there."""

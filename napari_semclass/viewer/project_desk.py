@@ -1,7 +1,9 @@
 """Keeps what is marked: saves it by itself after every change, and opens it again as it was."""
 
+import shutil
 import threading
 from collections.abc import Generator
+from contextlib import suppress
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -34,10 +36,15 @@ _LAST_SAVE_S = 20.0
 
 
 class ProjectDesk(QObject):
-    """Emits `state_changed(sentence)` about where the marks are kept, and `opened` after a project was opened."""
+    """Saves, opens and recovers projects.
+
+    Emits `state_changed(sentence)` about where the marks are kept, `opened` after a project was opened, and
+    `model_moved(path)` when the learned model lies elsewhere now.
+    """
 
     state_changed = Signal(str)
     opened = Signal()
+    model_moved = Signal(str)
 
     def __init__(
         self,
@@ -56,6 +63,7 @@ class ProjectDesk(QObject):
         self._named = False
         self._last = Project()
         self._saving = self._dirty = False
+        self._quick_known: Path | None = None
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE_MS)
@@ -65,6 +73,15 @@ class ProjectDesk(QObject):
     def quick_file(self) -> Path:
         """Where the quickly learned model is kept."""
         return self._folder / f"{QUICK}.safetensors"
+
+    @property
+    def folder(self) -> Path:
+        """Where the marks are kept."""
+        return self._folder
+
+    def is_saved(self) -> bool:
+        """Whether anything was kept yet."""
+        return bool(self._last.images)
 
     def leftovers(self) -> list[Leftover]:
         """Sessions that were never saved under a name, newest first."""
@@ -104,9 +121,9 @@ class ProjectDesk(QObject):
         """Keep the marks in this folder from now on."""
         if folder.suffix != _SUFFIX:
             folder = folder.with_name(folder.name + _SUFFIX)
-        before, was_named = self._folder, self._named
+        before, was_named, quick = self._folder, self._named, self.quick_file()
         self._folder, self._named, self._last = folder, True, Project()
-        self.save(after=None if was_named else partial(discard, before))
+        self.save(after=partial(_take_along, quick, self.quick_file(), None if was_named else before))
 
     def save(self, after: Any = None) -> None:
         """Save what is marked now, in the background."""
@@ -150,6 +167,9 @@ class ProjectDesk(QObject):
             self._state.say(f"The marks could not be saved. {failure}", problem=True)
         elif self._dirty:
             self.save()
+        elif self.quick_file() != self._quick_known and self.quick_file().exists():
+            self._quick_known = self.quick_file()
+            self.model_moved.emit(str(self._quick_known))
 
     # -- opening --------------------------------------------------------------------------------------------------
 
@@ -218,6 +238,14 @@ def _save_job(
     yield write_project(project, folder, pixels)
     if after is not None:
         after()
+
+
+def _take_along(quick: Path, there: Path, leftover: Path | None) -> None:
+    """Copy the learned model to the new project, and clear the automatic one away."""
+    with suppress(OSError):
+        shutil.copyfile(quick, there)
+    if leftover is not None:
+        discard(leftover)
 
 
 def _write_quietly(project: Project, folder: Path, pixels: dict[str, Any]) -> None:

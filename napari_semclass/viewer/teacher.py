@@ -10,6 +10,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_semclass.annotate.collect import LabelledTiles
+from napari_semclass.annotate.learning import Looking
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.errors import SemclassError
 from napari_semclass.viewer.classify_job import Update
@@ -17,7 +18,7 @@ from napari_semclass.viewer.classify_tab import ClassifyTab
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.layers import Target, show_result
-from napari_semclass.viewer.learn_job import QUICK, Counted, Learned, LearnMemory, Looked, News, Wish, learn_job
+from napari_semclass.viewer.learn_job import QUICK, Counted, Learned, News, Wish, learn_job
 from napari_semclass.viewer.mark_book import MarkBook
 from napari_semclass.viewer.mark_layers import specimen_of
 from napari_semclass.viewer.mark_snapshot import snapshot
@@ -53,7 +54,6 @@ class Teacher(QObject):
         super().__init__(parent)
         self._viewer, self._book, self._inputs, self._classifying = viewer, book, inputs, classifying
         self._board, self._folder = board, folder
-        self._memory = LearnMemory()
         self._learning = False
         self._choice: object = None
         self.live = True
@@ -123,14 +123,14 @@ class Teacher(QObject):
             self._folder(),
             learn,
         )
-        self._board.start("learn", partial(learn_job, wish, self._memory), self._heard, self._ended)
+        self._board.start("learn", partial(learn_job, wish), self._heard, self._ended)
 
     def _heard(self, news: News) -> None:
         if isinstance(news, Counted):
             self.grids.update(news.grids)
             self.labelled = news.labelled
             self.counted.emit()
-        elif isinstance(news, Looked):
+        elif isinstance(news, Looking):
             self.looked.emit(news.done, news.total)
         elif isinstance(news, Learned):
             self.names = news.result.model.card.names

@@ -4,9 +4,12 @@ import numpy as np
 import pytest
 from napari.layers import Shapes
 from qtpy.QtCore import Qt
+from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
+from safetensors.numpy import load_file
 
 from napari_semclass.annotate.autosave import leftovers
+from napari_semclass.cli import main
 from napari_semclass.viewer.layers import results
 from napari_semclass.viewer.mark_layers import mark_layers
 
@@ -152,6 +155,16 @@ def test_why_is_shown_on_the_tile(annotating, dock, viewer, press, qtbot):
     assert layer.data.shape == (32, 32)
 
 
+def assert_the_command_learns_the_same(annotating, tmp_path):
+    """`semclass learn` gives the model that the dock has, number for number."""
+    by_command = tmp_path / "by-command.safetensors"
+    assert main(["learn", str(tmp_path / "steel.semclass"), "--out", str(by_command)]) == 0
+    mine, theirs = load_file(annotating.desk.quick_file()), load_file(by_command)
+    assert mine.keys() == theirs.keys()
+    for name in mine:
+        np.testing.assert_array_equal(mine[name], theirs[name])
+
+
 def test_marks_are_kept_and_a_project_brings_everything_back(
     annotating, dock, viewer, press, counted, qtbot, tmp_path, make_napari_viewer
 ):
@@ -161,9 +174,10 @@ def test_marks_are_kept_and_a_project_brings_everything_back(
     press(Qt.Key.Key_2, 40, BRIGHT)
     counted(2)
     annotating.learn()
-    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text(), timeout=60_000)
     annotating.desk.save_as(tmp_path / "steel")
     qtbot.waitUntil(lambda: annotating.panel.project_state.text() == "steel.semclass", timeout=20_000)
+    assert_the_command_learns_the_same(annotating, tmp_path)
     other = make_napari_viewer(show=True)
     again = SemClassifier(other)
     qtbot.addWidget(again)
@@ -183,7 +197,9 @@ def test_without_a_project_marks_are_kept_by_themselves(annotating, press, count
     press(Qt.Key.Key_1, 40, DARK)
     counted(1)
     qtbot.waitUntil(lambda: "kept by itself" in annotating.panel.project_state.text(), timeout=20_000)
-    assert (annotating.desk._folder / "project.json").exists()
+    assert (annotating.desk.folder / "project.json").exists()
+    annotating.copy_command()
+    assert QGuiApplication.clipboard().text().startswith(f"semclass learn {annotating.desk.folder} --model tiny")
     assert leftovers() == []  # this session still runs; it is offered after it has ended
 
 

@@ -1,0 +1,127 @@
+"""From a project's marks to a model, with the same tiles, features and figures as in the viewer."""
+
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semclass.annotate.collect import LabelledTiles, Source, collect_tiles
+from napari_semclass.annotate.locate import locate_images
+from napari_semclass.annotate.planes import marks_of
+from napari_semclass.annotate.project import Project
+from napari_semclass.annotate.tiles import mark_tiles
+from napari_semclass.errors import SettingsError
+from napari_semclass.micrograph import open_micrographs
+from napari_semclass.model.card import Card, Category
+
+if TYPE_CHECKING:
+    from napari_semclass.classify.feature_cache import FeatureCache
+    from napari_semclass.learn.quick import QuickResult
+    from napari_semclass.model import Model
+
+
+@dataclass(frozen=True)
+class Looking:
+    """How many of the marked tiles the network has looked at."""
+
+    done: int
+    total: int
+
+
+def labelled_of_project(project: Project, folder: str | Path, card: Card) -> LabelledTiles:
+    """The tiles that a project's marks give, from the files of its images.
+
+    Parameters
+    ----------
+    project : Project
+    folder : str or Path
+        Of the project.
+    card : Card
+        Of the base model, for the side of a tile where the project leaves that open.
+
+    Raises
+    ------
+    SettingsError
+        When an image with marks is not found or has changed.
+    MicrographError
+        When it cannot be read.
+    """
+    located = locate_images(project, folder)
+    settings = replace(project.settings, mode="tiles")
+    marked = []
+    for entry in project.images:
+        layers = [layer for layer in project.layers if layer.image == entry.id]
+        if not layers:
+            continue
+        path = located.paths.get(entry.id)
+        if path is None:
+            raise SettingsError(
+                f"{entry.name}: its file is not found; put it back beside the project or open it there."
+            )
+        micrographs = open_micrographs(path)
+        leading = entry.shape[:-2]
+        planes = marks_of(layers, leading)
+        if len(micrographs) != len(planes):
+            raise SettingsError(f"{path}: has {len(micrographs)} planes, the project's marks are on {len(planes)}.")
+        for plane, (marks, micrograph) in enumerate(zip(planes, micrographs, strict=True)):
+            tiles = mark_tiles(marks, settings.grid(micrograph, card))
+            if len(tiles) or tiles.mixed or tiles.unused:
+                marked.append((Source(entry.id, entry.name, micrograph, path, plane, entry.specimen), tiles))
+    return collect_tiles(marked, project.categories, settings.tile or card.tile)
+
+
+def learn_labelled(
+    labelled: LabelledTiles,
+    base: "Model",
+    *,
+    name: str,
+    title: str,
+    device: str = "auto",
+    cache: "FeatureCache | None" = None,
+    stop: threading.Event | None = None,
+) -> Generator[Looking, None, "QuickResult | None"]:
+    """Look at the marked tiles and fit a linear head on them; returns the model, or None when it was stopped.
+
+    Raises
+    ------
+    SettingsError
+        Fewer than two categories have tiles.
+    ModelError, MicrographError, DeviceError
+        A network without a linear classifier; pixels that cannot be read; a device that fails.
+    """
+    from napari_semclass.classify.features import feature_steps
+    from napari_semclass.learn.quick import fit_quick
+
+    if len(labelled.used) < 2:
+        raise SettingsError(f"There is nothing to learn yet. {labelled.needs()}")
+    stop = stop or threading.Event()
+    parts: list[NDArray[np.float32]] = []
+    for index, source in enumerate(labelled.sources):
+        boxes = labelled.boxes[labelled.source_index == index]
+        before = sum(map(len, parts))
+        step = None
+        for step in feature_steps(
+            source.micrograph, base, boxes, tile=labelled.tile, device=device, cache=cache, stop=stop
+        ):
+            yield Looking(before + step.done, len(labelled))
+        if step is None or step.done < step.total:
+            return None
+        parts.append(step.features)
+    grouping = labelled.grouping
+    return fit_quick(
+        np.concatenate(parts),
+        labelled.labels,
+        grouping.groups,
+        labelled.source_index,
+        [Category(item.name, item.color) for item in labelled.used],
+        base,
+        tile=labelled.tile,
+        name=name,
+        title=title,
+        tested=grouping.sentence,
+        testable=grouping.level != "none",
+    )
