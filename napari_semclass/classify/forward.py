@@ -1,6 +1,7 @@
 """The forward pass: stacks of tiles to probabilities on the chosen device, with a batch that fits its memory."""
 
 import gc
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -88,11 +89,16 @@ class Forward:
 
 @contextmanager
 def overheard(network: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
-    """What the network's linear classifier is given while the block runs, one array (tiles, features) per batch."""
+    """What the network's linear classifier is given while the block runs, one array (tiles, features) per batch.
+
+    Only by this thread: others may be classifying with the same network.
+    """
     heard: list[NDArray[np.float32]] = []
+    own = threading.get_ident()
 
     def hear(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-        heard.append(given[0].float().cpu().numpy())
+        if threading.get_ident() == own:
+            heard.append(given[0].float().cpu().numpy())
 
     classifier = network.get_classifier()  # type: ignore[operator]
     if not isinstance(classifier, nn.Linear):

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
+from pandas import DataFrame
 
 from napari_semclass.classify import Prediction
 from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, labels_keywords
@@ -20,6 +21,7 @@ RESULT_KEY = "result"
 # In the metadata of layers of marks; under IMAGE_KEY, both name the image they belong to.
 MARKS_KEY = "semclass_marks"
 SUMMARIES_KEY = "summaries"
+COLORS_KEY = "colors"
 # Marks the probability and confidence images we add, which are no micrographs.
 SCORE_KEY = "semclass_score"
 _USUAL_CANVAS = (800, 600)
@@ -129,17 +131,23 @@ def show_result(
         IMAGE_KEY: target.layer.unique_id,
         RESULT_KEY: model,
         SUMMARIES_KEY: list(summaries),
+        COLORS_KEY: keywords["colormap"],
     }
     mine = (target.layer.unique_id, model)
     present = next((layer for layer in results(viewer) if _belongs(layer) == mine), None)
     ndim = len(target.leading) + 2
     if present is not None and present.multiscale == isinstance(data, list) and present.ndim == ndim:
         present.data = data
+        now = placement(present)
         for key, value in placement(target.layer).items():
-            setattr(present, key, value)
-        keywords["metadata"] = {**present.metadata, **keywords["metadata"]}
-        for key in ("colormap", "features", "metadata"):
-            setattr(present, key, keywords[key])
+            if not np.array_equal(now[key], value):  # each of them makes napari draw all over again
+                setattr(present, key, value)
+        before = present.metadata[METADATA_KEY].get(COLORS_KEY)
+        present.metadata = {**present.metadata, **keywords["metadata"]}
+        if not present.features.equals(DataFrame(keywords["features"])):
+            present.features = keywords["features"]
+        if before != keywords["colormap"]:
+            present.colormap = keywords["colormap"]
         return present
     if present is not None:
         viewer.layers.remove(present)
