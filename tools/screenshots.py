@@ -1,6 +1,8 @@
 """Take the screenshots of docs/images, of generated micrographs: `xvfb-run -a python tools/screenshots.py`."""
 
+import os
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -12,6 +14,7 @@ from qtpy.QtWidgets import QApplication
 from napari_semclass.samples import synthetic_micrograph, synthetic_mosaic
 from napari_semclass.viewer.dock import SemClassifier
 from napari_semclass.viewer.state import Phase
+from napari_semclass.viewer.train_state import TrainPhase
 
 OUT = Path(__file__).parents[1] / "docs" / "images"
 
@@ -29,8 +32,17 @@ def wait(until: Callable[[], bool], seconds: float = 120) -> None:
 
 
 def main() -> None:
-    """Open, classify, fail; take a picture of each."""
+    """Open, classify, fail, annotate, train; take a picture of each. What the dock keeps goes into a folder for now."""
     OUT.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory() as folder:
+        for name in ("AUTOSAVE", "CACHE", "MODELS"):
+            os.environ[f"SEMCLASS_{name}"] = f"{folder}/{name.lower()}"
+        _classify()
+        for theme in ("dark", "light"):
+            _annotate_and_train(theme)
+
+
+def _classify() -> None:
     viewer = napari.Viewer()
     window = viewer.window._qt_window
     window.resize(1280, 800)
@@ -62,6 +74,60 @@ def main() -> None:
     dock.classifying.run.classify.click()
     wait(lambda: dock.state.phase is Phase.IDLE)
     take("dock-error")
+    viewer.close()
+
+
+def _annotate_and_train(theme: str) -> None:
+    viewer = napari.Viewer()
+    viewer.theme = theme
+    window = viewer.window._qt_window
+    window.resize(1280, 860)
+
+    def take(name: str) -> None:
+        window.grab().save(str(OUT / f"{name}-{theme}.png"))
+
+    _, dock = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM classifier")
+    if not isinstance(dock, SemClassifier):
+        sys.exit("another widget answers to that name")
+    image = viewer.add_image(synthetic_mosaic((1800, 2400), seed=4)[0], name="synthetic mosaic")
+    wait(lambda: dock.classifying._speed is not None)
+    tab = dock.annotating
+    dock.tabs.setCurrentIndex(1)
+    take("annotate-empty")
+    tab.panel.live.setChecked(False)
+    truth = synthetic_mosaic((1800, 2400), seed=4)[1]
+    wait(lambda: bool(tab.teacher.grids))
+    (grid,) = tab.teacher.grids[str(image.unique_id)]
+    names: dict[int, str] = {}
+    for index, (y0, x0, y1, x1) in enumerate(grid.boxes().tolist()):
+        values = np.unique(truth[y0:y1, x0:x1])
+        if len(values) == 1 and index % 2 == 0:
+            value = int(values[0])
+            if value not in names:
+                names[value] = f"Phase {chr(65 + len(names))}"
+                tab.add_category()
+                tab.panel.categories.currentItem().setText(1, names[value])
+            number = next(item.number for item in tab.book.categories.items if item.name == names[value])
+            tab.book.mark_tile(image, 0, (y0, x0, y1, x1), number)
+    wait(lambda: tab.teacher.labelled is not None and len(tab.teacher.labelled) > 10)
+    take("annotate-marked")
+    tab.learn()
+    wait(lambda: "Learned in" in tab.panel.learned.text(), 300)
+    take("annotate-learned")
+    tab.next()
+    wait(lambda: tab.suggesting.asked is not None)
+    take("annotate-next")
+    tab.suggesting.end()
+    dock.tabs.setCurrentIndex(2)
+    wait(lambda: dock.training._shelf is not None)
+    take("train-ready")
+    dock.training.train()
+    wait(lambda: dock.training.running() is not None, 120)
+    wait(lambda: dock.training.desk.panel.progress.value() > 0, 300)
+    take("train-running")
+    wait(lambda: dock.training.desk.state.phase is TrainPhase.IDLE, 900)
+    wait(lambda: not dock.training.desk.outcome.isHidden(), 120)
+    take("train-done")
     viewer.close()
 
 

@@ -69,6 +69,7 @@ class ProjectDesk(QObject):
         self._pause.setInterval(_PAUSE_MS)
         self._pause.timeout.connect(self.save)
         book.changed.connect(self._pause.start)
+        board.start("leftovers", _leftovers_job, self._tell_of_leftover)
 
     def quick_file(self) -> Path:
         """Where the quickly learned model is kept."""
@@ -114,6 +115,9 @@ class ProjectDesk(QObject):
         )
         if chosen:
             self.open(found[lines.index(line)].folder, named=False)
+
+    def _tell_of_leftover(self, leftover: Leftover) -> None:
+        self.state_changed.emit(f"Recover… brings back {_described(leftover)}")
 
     # -- saving ---------------------------------------------------------------------------------------------------
 
@@ -230,6 +234,10 @@ class ProjectDesk(QObject):
 def _described(leftover: Leftover) -> str:
     names = ", ".join(leftover.images[:3]) + (" …" if len(leftover.images) > 3 else "")
     return f"{leftover.saved:%d %b %Y, %H:%M}: {leftover.marks:,} marks on {names}"
+
+
+def _leftovers_job(stop: threading.Event) -> Generator[Leftover, None, None]:
+    yield from leftovers()[:1]
 
 
 def _save_job(

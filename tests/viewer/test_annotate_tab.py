@@ -9,6 +9,8 @@ from qtpy.QtTest import QTest
 from safetensors.numpy import load_file
 
 from napari_semclass.annotate.autosave import leftovers
+from napari_semclass.annotate.categories import Categories
+from napari_semclass.annotate.project import ImageEntry, MarkLayer, Project, write_project
 from napari_semclass.cli import main
 from napari_semclass.viewer.layers import results
 from napari_semclass.viewer.mark_layers import mark_layers
@@ -215,3 +217,20 @@ def test_two_categories_of_one_name_are_refused(annotating, dock):
     annotating.panel.categories.topLevelItem(1).setText(1, "Pores")
     assert "two categories named Pores" in dock.state.message
     assert annotating.panel.categories.topLevelItem(1).text(1) == "Grains"
+
+
+def test_a_session_that_was_never_saved_is_offered_and_comes_back(dock, viewer, qtbot, tmp_path, three_bands):
+    categories = Categories().add("Pores").add("Grains")
+    image = ImageEntry("one", "bands", None, three_bands.shape, "uint8")
+    points = MarkLayer("one", "points", "spots", np.array([[40.0, 5.0], [40.0, 150.0]]), numbers=(1, 2))
+    left = tmp_path / "autosave" / "20260102-030405-4194305-1.semclass"
+    write_project(Project(categories=categories, images=(image,), layers=(points,)), left, {"one": three_bands})
+    desk = dock.annotating.desk
+    (found,) = desk.leftovers()
+    assert found.marks == 2
+    desk.open(found.folder, named=False)
+    qtbot.waitUntil(lambda: "spots" in viewer.layers, timeout=20_000)
+    np.testing.assert_array_equal(viewer.layers["bands"].data, three_bands)
+    teacher = dock.annotating.teacher
+    qtbot.waitUntil(lambda: teacher.labelled is not None and len(teacher.labelled) == 2, timeout=20_000)
+    assert teacher.labelled.counts() == {1: 1, 2: 1}
