@@ -115,6 +115,7 @@ def plain(
         DataBlock,
         ImageBlock,
         Learner,
+        Normalize,
         aug_transforms,
         params,
     )
@@ -134,7 +135,7 @@ def plain(
         get_x=lambda index: PILImage.create(np.repeat(learned.pixels[index][..., None], 3, axis=2)),
         get_y=lambda index: int(learned.labels[index]),
         splitter=lambda items: (list(range(len(items))), []),
-        batch_tfms=aug_transforms(),
+        batch_tfms=[*aug_transforms(), Normalize.from_stats([0.5] * 3, [0.5] * 3)],
     )
     loaders = block.dataloaders(range(len(learned)), bs=32, num_workers=0)
     learner = Learner(

@@ -126,7 +126,7 @@ def _measure(folder: Path) -> None:
     plan = tab.plan.value()
     tab.plan.set_value(replace(plan, stages=tuple(replace(stage, epochs=50) for stage in plan.stages)))
     tab.train()
-    run_for(180, lambda: tab.desk.state.epoch > 0)
+    run_for(180, lambda: tab.desk.panel.progress.value() > 0)
     measured("a training runs", lambda: None)
     run = tab.running()
     if run is not None:

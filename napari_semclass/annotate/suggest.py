@@ -5,6 +5,7 @@ from numpy.typing import NDArray
 
 # Only the less sure half competes, so that a strange but well-known tile does not come first.
 _UNSURE = 0.5
+_SAME = 0.01  # of 0 to 2: nearer tiles teach the same
 
 
 def next_tiles(
@@ -13,8 +14,8 @@ def next_tiles(
     """Indices of the tiles whose marks would teach most, best first.
 
     Each is the one with the largest product of uncertainty (one minus the gap between its two best categories) and
-    distance, in standardised features, to the nearest tile that is labelled or suggested before it; so none is nearly
-    the same as another.
+    distance, in standardised features, to the nearest tile that is labelled or suggested before it. Tiles that are
+    nearly the same as one of these are left out.
 
     Parameters
     ----------
@@ -23,7 +24,7 @@ def next_tiles(
     labelled : array (tiles,), bool
         Tiles that have a mark.
     n : int
-        How many are wanted; fewer come back where fewer tiles have no mark.
+        How many are wanted; fewer come back where fewer tiles are worth a mark.
     """
     free = np.flatnonzero(~labelled)
     if not len(free):
@@ -33,7 +34,7 @@ def next_tiles(
     competing = unsure >= np.quantile(unsure, 1 - _UNSURE)
     free, unsure = free[competing], unsure[competing]
     spread = features.std(axis=0) + 1e-6
-    scaled = features / spread
+    scaled = (features - features.mean(axis=0)) / spread
     scaled /= np.linalg.norm(scaled, axis=1, keepdims=True) + 1e-12
     distance = np.full(len(free), np.inf)
     for start in range(0, int(labelled.sum()), 256):  # in parts, which bounds the memory
@@ -42,8 +43,11 @@ def next_tiles(
     chosen: list[int] = []
     distance[np.isinf(distance)] = 1.0
     for _ in range(min(n, len(free))):
-        index = int(np.argmax(unsure * distance))
+        worth = np.where(distance > _SAME, unsure * distance, -1.0)
+        index = int(np.argmax(worth))
+        if worth[index] < 0:
+            break
         chosen.append(int(free[index]))
         distance = np.minimum(distance, 1 - scaled[free] @ scaled[free[index]])
-        distance[index] = -1.0
+        distance[index] = 0.0
     return np.array(chosen, dtype=np.int64)

@@ -2,6 +2,7 @@
 
 import os
 import threading
+import time
 import uuid
 from collections import OrderedDict
 from contextlib import suppress
@@ -18,7 +19,8 @@ Known = dict[Box, NDArray[np.float32]]
 
 _SUFFIX = ".features.safetensors"
 _MOST_PARTS = 6  # of one micrograph, before they are put together
-_IN_MEMORY = 8  # micrographs
+_MEMORY_BYTES = 500_000_000
+_STALE_S = 3600.0  # a file that was not finished by then never will be
 
 MOST_BYTES = 2_000_000_000
 
@@ -49,7 +51,9 @@ class FeatureCache:
     def shared(cls) -> "FeatureCache":
         """The one of this process for `cache_folder()`, with what it holds in memory."""
         folder = cache_folder()
-        return _SHARED.setdefault(folder, cls(folder))
+        if folder not in _SHARED:
+            _SHARED[folder] = cls(folder)
+        return _SHARED[folder]
 
     def read(self, key: str) -> Known:
         """Features (features,) of the boxes known under a key; a damaged file counts as nothing and is removed."""
@@ -57,25 +61,34 @@ class FeatureCache:
             if key not in self._memory:
                 self._memory[key] = self._from_disk(key)
             self._memory.move_to_end(key)
-            while len(self._memory) > _IN_MEMORY:
-                self._memory.popitem(last=False)
+            self._forget_oldest()
             return dict(self._memory[key])
 
     def add(self, key: str, boxes: NDArray[np.int64], features: NDArray[np.float32]) -> None:
         """Keep features (n, features) of boxes (n, 4)."""
         with self._lock:
-            known = self._memory.setdefault(key, self._from_disk(key))
+            if key not in self._memory:
+                self._memory[key] = self._from_disk(key)
+            known = self._memory[key]
             known.update(zip(map(tuple, boxes.tolist()), features.copy(), strict=True))
             if self._folder is None:
                 return
             parts = self._parts(key)
             if len(parts) >= _MOST_PARTS:
-                boxes, features = np.array(list(known), dtype=np.int64), np.stack(list(known.values()))
+                # Read again: another process may have added parts since.
+                all_known = {**self._from_disk(key), **known}
+                kept = {box: one for box, one in all_known.items() if one.shape == features.shape[1:]}
+                boxes, features = np.array(list(kept), dtype=np.int64), np.stack(list(kept.values()))
             if _write(self._folder, key, boxes, features) and len(parts) >= _MOST_PARTS:
                 for part in parts:
                     with suppress(OSError):
                         part.unlink()
             _bound(self._folder, self._most_bytes)
+
+    def _forget_oldest(self) -> None:
+        """Keep the memory bounded; the key used last stays whatever its size."""
+        while len(self._memory) > 1 and sum(map(_bytes, self._memory.values())) > _MEMORY_BYTES:
+            self._memory.popitem(last=False)
 
     def _parts(self, key: str) -> list[Path]:
         return [] if self._folder is None else sorted(self._folder.glob(f"{key}.*{_SUFFIX}"))
@@ -95,6 +108,10 @@ class FeatureCache:
         return known
 
 
+def _bytes(known: Known) -> int:
+    return sum(features.nbytes for features in known.values())
+
+
 def _write(folder: Path, key: str, boxes: NDArray[np.int64], features: NDArray[np.float32]) -> bool:
     name = f"{key}.{uuid.uuid4().hex}"
     temporary = folder / f"{name}.tmp"
@@ -110,6 +127,10 @@ def _write(folder: Path, key: str, boxes: NDArray[np.int64], features: NDArray[n
 
 
 def _bound(folder: Path, most_bytes: int) -> None:
+    for path in folder.glob("*.tmp"):
+        with suppress(OSError):
+            if time.time() - path.stat().st_mtime > _STALE_S:
+                path.unlink()
     files = []
     for path in folder.glob(f"*{_SUFFIX}"):
         with suppress(OSError):

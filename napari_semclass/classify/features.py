@@ -24,6 +24,7 @@ _Boxes = NDArray[np.int64]
 _Features = NDArray[np.float32]
 
 _BLOCK_PX = 16_000_000  # read at a time
+_BATCH_PX = 67_000_000  # of one batch before it is resized
 _SAMPLES = 64  # blocks that stand for a mosaic too large to be read whole
 _SAMPLE_SIDE = 256
 
@@ -83,7 +84,7 @@ def feature_steps(
     levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     key = _key(micrograph, model, levels, tile, forward)
     known = cache.read(key)
-    held = [known.get(tuple(box)) for box in boxes.tolist()]
+    held = [_sound(known.get(tuple(box)), width) for box in boxes.tolist()]
     missing = np.array([index for index, one in enumerate(held) if one is None], dtype=np.int64)
     features = np.zeros((len(boxes), width), dtype=np.float32)
     for index, one in enumerate(held):
@@ -104,6 +105,11 @@ def feature_steps(
         if computed:
             new = np.concatenate(computed)
             cache.add(key, boxes[new], features[new])
+
+
+def _sound(held: _Features | None, width: int) -> _Features | None:
+    """What the cache held, or None where that cannot be features of this network."""
+    return held if held is not None and held.shape == (width,) and np.isfinite(held).all() else None
 
 
 def micrograph_id(micrograph: Micrograph) -> str:
@@ -181,8 +187,9 @@ def _cut(
         y0, x0 = boxes[block, :2].min(axis=0)
         y1, x1 = boxes[block, 2:].max(axis=0)
         pixels = levels.normalise(micrograph.read(int(y0), int(y1), int(x0), int(x1)))
-        for start in range(0, len(block), forward.batch):
-            indices = block[start : start + forward.batch]
+        batch = max(1, min(forward.batch, _BATCH_PX // tile**2))
+        for start in range(0, len(block), batch):
+            indices = block[start : start + batch]
             crops = [pixels[a - y0 : c - y0, b - x0 : d - x0] for a, b, c, d in boxes[indices]]
             yield indices, np.stack([square(crop, tile) for crop in crops])
 

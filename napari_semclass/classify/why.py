@@ -14,7 +14,12 @@ from napari_semclass.model.preprocess import network_input, square
 
 
 def class_activation(
-    model: Model, micrograph: Micrograph, box: tuple[int, int, int, int], category: int | None = None
+    model: Model,
+    micrograph: Micrograph,
+    box: tuple[int, int, int, int],
+    category: int | None = None,
+    *,
+    tile: int | None = None,
 ) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
     """How much each pixel of a tile speaks for a category.
 
@@ -29,6 +34,9 @@ def class_activation(
         `(y0, x0, y1, x1)` of the tile, in level-0 pixels.
     category : int, optional
         Index of the category; the most likely one when left out.
+    tile : int, optional
+        Side of a full tile in pixels, up to which a smaller box at the edge is mirrored, as classifying does; the
+        model's when left out.
 
     Returns
     -------
@@ -53,12 +61,12 @@ def class_activation(
     y0, x0, y1, x1 = box
     steps = model.card.preprocessing
     levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
-    side = max(model.card.tile, y1 - y0, x1 - x0)
-    tile = square(levels.normalise(micrograph.read(y0, y1, x0, x1)), side)
+    side = max(tile or model.card.tile, y1 - y0, x1 - x0)
+    pixels = square(levels.normalise(micrograph.read(y0, y1, x0, x1)), side)
     network = copy.deepcopy(model.network).cpu().eval()  # others may be classifying with it, elsewhere
     with torch.enable_grad():
-        maps = network.forward_features(network_input(torch.from_numpy(tile)[None], model.card))  # type: ignore[operator]
-        if maps.ndim != 4:
+        maps = network.forward_features(network_input(torch.from_numpy(pixels)[None], model.card))  # type: ignore[operator]
+        if maps.ndim != 4 or str(getattr(network, "output_fmt", "NCHW")).endswith("NHWC"):
             raise ModelError(f"model {model.card.name}: its network has no feature maps to show what speaks for what.")
         maps = maps.detach().requires_grad_(True)
         logits = network.forward_head(maps)[0]  # type: ignore[operator]

@@ -30,6 +30,8 @@ def fit_linear_head(
     weights: NDArray[np.float64],
     categories: int,
     regularisation: float,
+    *,
+    least_spread: float = 0.0,
 ) -> LinearHead:
     """Fit a multinomial logistic regression on standardised features; the standardisation is folded into the head.
 
@@ -43,6 +45,10 @@ def fit_linear_head(
     categories : int
     regularisation : float
         scikit-learn's C; smaller is smoother.
+    least_spread : float
+        Features that vary less than this share of the median feature's standard deviation are standardised as if they
+        varied by it. With few samples some features hardly vary among them, and would else count as much as any
+        where they do vary: 14 samples gave a macro-F1 of 0.58 on unseen specimens with 0, and of 0.76 with 1.
 
     Raises
     ------
@@ -53,7 +59,8 @@ def fit_linear_head(
     if len(present) < 2:
         raise SettingsError("learning needs examples of at least two categories.")
     mean = features.mean(axis=0)
-    spread = features.std(axis=0) + 1e-6
+    deviations = features.std(axis=0)
+    spread = np.maximum(deviations, least_spread * np.median(deviations)) + 1e-6
     fitted = LogisticRegression(C=regularisation, max_iter=2000, tol=1e-4)
     # Thousands of small products: BLAS threads wait for each other far longer than one needs for all of them.
     with threadpool_limits(limits=1):

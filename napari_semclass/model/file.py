@@ -93,10 +93,10 @@ def read_card(path: str | Path) -> Card:
     path = Path(path)
     try:
         with path.open("rb") as file:
-            start = file.read(8)
-            length = int.from_bytes(start, "little")
+            start = file.read(9)
+            length = int.from_bytes(start[:8], "little")
             _refuse_other_formats(path, start, length)
-            header = json.loads(file.read(length))
+            header = json.loads(start[8:] + file.read(length - 1))
     except ModelError:
         raise
     except OSError as error:
@@ -132,12 +132,13 @@ def _halved(value: Tensor) -> Tensor:
 
 
 def _refuse_other_formats(path: Path, start: bytes, length: int) -> None:
-    if start[:2] == b"PK" or start[:1] == b"\x80":
+    # The header's length may begin with the very bytes that a pickle begins with, but then JSON follows it.
+    if start[8:] != b"{" and (start[:2] == b"PK" or start[:1] == b"\x80"):
         raise ModelError(
             f"{path}: is a pickle (PyTorch or fastai), which can run any code when opened, so it is not read; "
             "use a .safetensors model of this program."
         )
-    if len(start) < 8 or not 2 <= length <= _HEADER_BYTES or length > path.stat().st_size:
+    if len(start) < 9 or not 2 <= length <= _HEADER_BYTES or length > path.stat().st_size:
         raise ModelError(f"{path}: is not a safetensors file; this is not a model of this program.")
 
 

@@ -289,7 +289,8 @@ class AnnotateTab(QWidget):
         target = self.teacher.target(image)
         if self.desk.quick_file().exists() and self.teacher.names:
             model = str(self.desk.quick_file())
-        work = partial(why_job, target, plane, box, model)
+        tile = self._classifying.settings.value().tile or max(box[2] - box[0], box[3] - box[1])
+        work = partial(why_job, target, plane, box, tile, model)
         self._board.start("why", work, lambda heat: self._state.say(show_why(self._viewer, target, plane, box, heat)))
 
     def _learned(self, news: Learned) -> None:

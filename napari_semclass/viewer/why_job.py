@@ -25,14 +25,14 @@ class Heat:
 
 
 def why_job(
-    target: Target, plane: int, box: tuple[int, int, int, int], model_name: str, stop: threading.Event
+    target: Target, plane: int, box: tuple[int, int, int, int], tile: int, model_name: str, stop: threading.Event
 ) -> Generator[Heat, None, None]:
     """Yield the class-activation map of the tile's most likely category."""
     from napari_semclass.classify.why import class_activation
     from napari_semclass.model.store import load_model
 
     model = load_model(model_name)
-    heat, probabilities = class_activation(model, target.micrographs[plane], box)
+    heat, probabilities = class_activation(model, target.micrographs[plane], box, tile=tile)
     best = int(probabilities.argmax())
     yield Heat(heat, model.card.categories[best].name, float(probabilities[best]))
 

@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "learn": {"errors", "writing", "micrograph", "model", "classify"},
     "annotate": {"errors", "writing", "micrograph", "model", "classify", "learn"},
     # It starts the trainer and reads its events; nothing of the trainer loads into its process.
-    "retrain": {"errors", "learn"},
+    "retrain": {"errors", "learn", "downloads"},
     "cli": {
         *("errors", "writing", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads"),
         *("retrain", "viewer"),

@@ -86,6 +86,15 @@ def test_a_pickle_is_refused_and_never_run(tmp_path, kind):
     assert not trap.exists()
 
 
+def test_a_header_whose_length_begins_as_a_pickle_does_is_read(tiny_model, tiny_card, saved, tmp_path):
+    path = tmp_path / "model.safetensors"
+    spare = (0x80 - saved.read_bytes()[0]) % 256
+    longer = replace(tiny_card, description=tiny_card.description + "." * spare)
+    save_model(tiny_model.network, longer, path, half=False)
+    assert path.read_bytes()[:1] == b"\x80"
+    assert load_model_file(path).card == longer
+
+
 @pytest.mark.parametrize(
     ("fields", "sentence"),
     [
