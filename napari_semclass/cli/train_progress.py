@@ -5,23 +5,9 @@ import sys
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
-from napari_semclass.learn.events import (
-    Audited,
-    BatchDone,
-    Divided,
-    EpochDone,
-    Estimated,
-    Event,
-    Failed,
-    Finished,
-    Planned,
-    StageBegun,
-    Stopped,
-    Suggested,
-    Warned,
-)
+from napari_semclass.learn.event_lines import event_lines
+from napari_semclass.learn.events import BatchDone, Event, Failed, Finished, StageBegun, Stopped, Suggested
 from napari_semclass.learn.run import Run
-from napari_semclass.learn.toml import table_lines
 from napari_semclass.retrain import follow
 
 
@@ -102,56 +88,11 @@ class _Shown:
 
 
 def _lines(event: Event) -> list[str]:
-    if isinstance(event, Planned):
-        words = "Going on with" if event.resumed else "Learning from"
-        plan = ["The plan:", *(f"  {line}" for line in table_lines(event.plan) if line)]
-        return [f"{words} {event.data} on {event.device}, start weights: {event.start_weights}.", *plan]
-    if isinstance(event, Audited):
-        return list(event.sentences)
-    if isinstance(event, Divided):
-        return [*_division(event), *event.notes]
-    if isinstance(event, Estimated):
-        return [_estimate(event)]
     if isinstance(event, Suggested):
         return [f"A learning rate of about {event.lr:.1e} suits the first stage: --set stages.0.lr={event.lr:.1e}"]
-    if isinstance(event, StageBegun):
-        frozen = f"{event.frozen_epochs} frozen and " if event.frozen_epochs else ""
-        epochs = f"{event.epochs} epoch{'' if event.epochs == 1 else 's'}"
-        stage = f"Stage {event.stage + 1} of {event.stages}: {event.size} px"
-        return [f"{stage}, {frozen}{epochs}, {event.batch} tiles a batch."]
-    if isinstance(event, EpochDone):
-        return [_epoch(event)]
-    if isinstance(event, Warned | Stopped):
-        return [event.sentence]
     if isinstance(event, Failed):
         return [f"semclass: error: {event.sentence}"]
-    return []
-
-
-def _division(event: Divided) -> list[str]:
-    width = max(len(name) for name in event.categories)
-    rows = zip(event.categories, event.training, event.validation, strict=True)
-    lines = [f"  {name:{width}}  {learned:>8,}  {held:>9,}" for name, learned, held in rows]
-    return [f"  {'Tiles':{width}}  {'to learn':>8}  {'held out':>9}", *lines]
-
-
-def _estimate(event: Estimated) -> str:
-    if not event.minutes:
-        return "No stages: only a linear head is fitted."
-    stages = " + ".join(f"{minutes:.1f}" for minutes in event.minutes)
-    total = sum(event.minutes)
-    return f"Predicted: {total:.1f} minutes" + (f" ({stages})." if len(event.minutes) > 1 else ".")
-
-
-def _epoch(event: EpochDone) -> str:
-    shares = {"accuracy": event.accuracy, "macro-F1": event.macro_f1}
-    told = ", ".join(f"{name} {value:.3f}" for name, value in shares.items() if value is not None)
-    validated = f", held out: loss {event.valid_loss:.3f}, {told}" if event.valid_loss is not None else ""
-    kind = " (frozen)" if event.frozen else ""
-    return (
-        f"  epoch {event.epoch}/{event.epochs}, {event.size} px{kind}: loss {event.train_loss:.3f}{validated}; "
-        f"{event.seconds:.0f} s, {event.images_per_second:.0f} tiles/s"
-    )
+    return event_lines(event)
 
 
 def _outcome(event: Finished) -> str:

@@ -76,6 +76,8 @@ class Run:
         self.log_file = self.folder / "log.txt"
         self.checkpoint = self.folder / "last.ckpt"
         self.best = self.folder / "best.safetensors"
+        self.metrics_file = self.folder / "metrics.json"
+        self.held_out_file = self.folder / "held_out.csv"
 
     def create(self, plan: Plan, task: Task) -> None:
         """Make the folder with its plan and task.

@@ -1,6 +1,7 @@
 """The dock widget: micrograph and model above, a tab for each thing to do with them, one sentence below."""
 
 from collections.abc import Mapping
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -16,9 +17,14 @@ from napari_semclass.viewer.classify_job import models_job
 from napari_semclass.viewer.classify_tab import ClassifyTab
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
+from napari_semclass.viewer.layers import go_to_box
+from napari_semclass.viewer.mark_layers import image_shape
+from napari_semclass.viewer.project_layers import open_file
 from napari_semclass.viewer.state import DockState
+from napari_semclass.viewer.train_questions import ask_about_running
+from napari_semclass.viewer.train_tab import TrainTab
 
-_CLASSIFY, _ANNOTATE = range(2)
+_CLASSIFY, _ANNOTATE, _TRAIN = range(3)
 # At least 4.5:1 on napari's own backgrounds.
 _PROBLEM_ON_DARK, _PROBLEM_ON_LIGHT = "#f0905c", "#a23c10"
 
@@ -45,6 +51,10 @@ class SemClassifier(QWidget):
         self.annotating = AnnotateTab(napari_viewer, self.inputs, self.classifying, self.state, self.board)
         self.tabs.addTab(_scrolled(self.classifying), "Classif&y")
         self.tabs.addTab(_scrolled(self.annotating), "Anno&tate")
+        self.training = TrainTab(
+            napari_viewer, self.board, self.state.say, lambda: self.annotating.teacher.labelled, self.inputs.model
+        )
+        self.tabs.addTab(_scrolled(self.training), "T&rain")
         self.message = QLabel()
         self._lay_out()
         self._wire()
@@ -68,7 +78,30 @@ class SemClassifier(QWidget):
         self.inputs.file_chosen.connect(self._add_model_file)
         self.state.events.message.connect(self._show_message)
         self.annotating.model_learned.connect(partial(self._add_model_file, choose=False))
+        self.annotating.marks_counted.connect(self.training.refresh_data)
+        self.training.model_ready.connect(self._use_model)
+        self.training.tile_requested.connect(self._go_to_tile)
         self.tabs.currentChanged.connect(lambda index: self.annotating.shown(index == _ANNOTATE))
+
+    def showEvent(self, event: Any) -> None:
+        """From now on the window is watched, to ask what becomes of a training when it is closed."""
+        super().showEvent(event)
+        self.window().installEventFilter(self)
+
+    def eventFilter(self, watched: Any, event: Any) -> bool:
+        """Closing the window while a model is trained asks first."""
+        closing = event.type() == QEvent.Type.Close and watched is self.window() and not self._gone
+        run = self.training.running() if closing else None
+        if run is None:
+            return bool(super().eventFilter(watched, event))
+        answer = ask_about_running(self)
+        if answer is None:
+            event.ignore()
+            return True
+        if answer == "stop":
+            with suppress(OSError):  # on a full disk it goes on, as it would have by the other answer
+                run.ask("stop")
+        return False
 
     def closeEvent(self, event: Any) -> None:
         """Stop all work and let go of the viewer."""
@@ -98,21 +131,42 @@ class SemClassifier(QWidget):
         if card is not None:
             CardDialog(card, self).open()
 
-    def _add_model_file(self, path: str, *, choose: bool = True) -> None:
+    def _add_model_file(self, path: str, *, choose: bool = True) -> bool:
         from napari_semclass.model.file import read_card
 
         try:
             card = read_card(path)
         except SemclassError as error:
             self.state.say(str(error), problem=True)
-            return
+            return False
         self.inputs.add_model(path, card, choose=choose)
+        return True
+
+    def _use_model(self, path: str) -> None:
+        """Make a trained model the current one and classify with it."""
+        if self._add_model_file(path):
+            self.tabs.setCurrentIndex(_CLASSIFY)
+            self.classifying.classify()
+
+    def _go_to_tile(self, image: str, box: tuple[int, int, int, int], plane: int) -> None:
+        """Show a tile of an open image (by its id) or of a file, which is opened if need be."""
+        layers = self.inputs.images()
+        found = next((one for one in layers if image in (str(one.unique_id), str(one.source.path))), None)
+        if found is None:
+            try:
+                found = open_file(self._viewer, image)
+            except SemclassError as error:
+                self.state.say(str(error), problem=True)
+                return
+        leading = image_shape(found)[:-2]
+        go_to_box(self._viewer, found, leading, plane, box)
 
     def _let_go(self) -> None:
         if self._gone:
             return
         self._gone = True
         self.annotating.let_go()
+        self.training.let_go()
         self.board.let_go()
         self.inputs.disconnect_viewer()
         self.classifying.let_go()

@@ -71,6 +71,22 @@ def open_image(viewer: ViewerModel, entry: ImageEntry, path: Path) -> Image:
     return image
 
 
+def open_file(viewer: ViewerModel, path: str) -> Image:
+    """Open a file of one micrograph.
+
+    Raises
+    ------
+    SettingsError
+        When there is no such file, or napari cannot open it as an image.
+    """
+    if not Path(path).exists():
+        raise SettingsError(f"{path}: is not there any more.")
+    image = next((one for one in _opened(viewer, Path(path)) if isinstance(one, Image)), None)
+    if image is None:
+        raise SettingsError(f"{path}: does not hold an image.")
+    return image
+
+
 def open_marks(viewer: ViewerModel, layer: MarkLayer, image: Image, categories: Categories) -> None:
     """Show a layer of marks of a project."""
     added: Labels | Shapes | Points

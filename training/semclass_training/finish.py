@@ -7,11 +7,14 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 from torch import Tensor, nn
 
+from napari_semclass.learn.held_out import HeldOutTiles, write_held_out
 from napari_semclass.learn.linear_head import fit_temperature
 from napari_semclass.learn.measure import Metrics, measure
 from napari_semclass.learn.metrics import Share
+from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card, Model, TestResult, save_model
 from semclass_training.prepare import Prepared, logits_of_samples
 
@@ -35,9 +38,11 @@ def blended(network: nn.Module, start: dict[str, Tensor], share: float) -> None:
 
 
 def conclude(
-    network: nn.Module, card: Card, prepared: Prepared, device: torch.device, out: Path
+    network: nn.Module, card: Card, prepared: Prepared, device: torch.device, out: Path, table: Path
 ) -> tuple[Model, dict[str, Any]]:
     """Calibrate and measure on the validation tiles, if there are any, and write the model.
+
+    What the model says of each of these tiles goes into `table`, for whoever wants to see them.
 
     Returns
     -------
@@ -47,7 +52,7 @@ def conclude(
     Raises
     ------
     OutputError
-        When the model cannot be written.
+        When the model or the table cannot be written.
     """
     metrics: dict[str, Any] = {}
     held_out = prepared.validation
@@ -65,7 +70,22 @@ def conclude(
         )
         metrics = found.to_json()
         card = replace(card, temperature=round(temperature, 4), tests=(test_result(found, prepared),))
+        write_held_out(_answered(logits / temperature, prepared, held_out), table)
     return save_model(network.cpu(), card, out), metrics
+
+
+def _answered(scaled: NDArray[np.float64], prepared: Prepared, held_out: Samples) -> HeldOutTiles:
+    pictures = [prepared.dataset.pictures[index] for index in held_out.pictures.tolist()]
+    return HeldOutTiles(
+        tuple(picture.path for picture in pictures),
+        held_out.boxes,
+        held_out.pictures,
+        held_out.groups,
+        tuple(picture.grey for picture in pictures),
+        held_out.labels,
+        softmax(scaled, axis=1),
+        held_out.categories,
+    )
 
 
 def _temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:

@@ -37,7 +37,6 @@ from semclass_training.previews import write_previews
 from semclass_training.stages import Memory, Stages, Work
 from semclass_training.timing import predicted_minutes
 
-METRICS_NAME = "metrics.json"
 PREVIEW_NAME = "augmentation.png"
 
 
@@ -206,9 +205,9 @@ class _Trainer:
     def _conclude(self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device) -> None:
         if self._log is None:
             return
-        model, metrics = conclude(network, card, prepared, device, self._out)
+        model, metrics = conclude(network, card, prepared, device, self._out, self._run.held_out_file)
         if metrics:
-            with replacing(self._run.folder / METRICS_NAME) as temporary:
+            with replacing(self._run.metrics_file) as temporary:
                 temporary.write_text(json.dumps(metrics, indent=1), encoding="utf-8")
         seconds = round(time.monotonic() - self._begun, 1)
         shown: tuple[str, ...] = ("unit", "n", "n_groups", "accuracy", "macro_f1", "ece")

@@ -1,0 +1,173 @@
+"""What is looked up after a training has ended: its figures, pictures of tiles, and how the earlier model compares."""
+
+import json
+import threading
+from collections.abc import Generator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from napari_semclass.annotate.run_data import MarksNote, read_note
+from napari_semclass.errors import MicrographError, SemclassError, SettingsError
+from napari_semclass.learn.events import Divided, read_events
+from napari_semclass.learn.held_out import HeldOutTiles, read_held_out
+from napari_semclass.learn.run import Run
+from napari_semclass.micrograph import Micrograph, grey_range, open_micrographs
+from napari_semclass.model.card import Preprocessing
+from napari_semclass.viewer.train_jobs import Halted, halting
+
+THUMBNAIL = 64  # pixels
+_FEW_GROUPS = 10
+_USUAL = Preprocessing(mean=0.0, std=1.0)  # for its percentiles
+
+
+@dataclass(frozen=True, eq=False)
+class Outcome:
+    """What a run has come to.
+
+    Parameters
+    ----------
+    run : Run
+    model : Path
+        The model's file.
+    metrics : dict
+        As `metrics.json` has them; empty where nothing was held out.
+    tiles : HeldOutTiles or None
+        Rows of the confusion matrix: tiles, or pictures for a model of whole pictures.
+    note : MarksNote
+    notes : tuple of str
+        What is to know about how it was tested.
+    """
+
+    run: Run
+    model: Path
+    metrics: dict[str, Any]
+    tiles: HeldOutTiles | None
+    note: MarksNote
+    notes: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """The model's."""
+        return self.model.stem
+
+    def figures(self) -> str:
+        """How good it is, as a sentence."""
+        found = self.metrics
+        if not found:
+            return " ".join(["Nothing was held out, so how good it is is not known.", *self.note.advice])
+        unit = "picture" if found["unit"] == "image" else "tile"
+        low, high = found["accuracy_interval"]
+        f1_low, f1_high = found["macro_f1_interval"]
+        if found["n_groups"] < 2:
+            return (
+                f"{_percent(found['accuracy'])} of {found['n']:,} held-out {unit}s right, macro-F1 "
+                f"{found['macro_f1']:.2f}; all are of one group, so nobody knows how it does on others."
+            )
+        return (
+            f"{_percent(found['accuracy'])} of {found['n']:,} held-out {unit}s right (95 % interval {100 * low:.0f} to "
+            f"{100 * high:.0f} %), macro-F1 {found['macro_f1']:.2f} ({f1_low:.2f} to {f1_high:.2f})."
+        )
+
+    def tested(self) -> str:
+        """How it was tested, as sentences."""
+        if not self.metrics:
+            return ""
+        how = self.note.tested or "tested on groups (specimens, files) that were not learned from"
+        groups = self.metrics["n_groups"]
+        rough = ["The interval is rough with so few."] if 1 < groups < _FEW_GROUPS else []
+        counted = f"{groups} group{'' if groups == 1 else 's'}"
+        return " ".join([f"{how[:1].upper()}{how[1:]}: {counted}.", *rough, *self.notes])
+
+
+def outcome_job(run: Run, stop: threading.Event) -> Generator[Outcome, None, None]:
+    """Read what a finished run left."""
+    _, task = run.load()
+    metrics: dict[str, Any] = {}
+    tiles = None
+    if run.metrics_file.exists():
+        try:
+            metrics = json.loads(run.metrics_file.read_bytes())
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"{run.metrics_file}: the figures cannot be read ({error}).") from error
+        if run.held_out_file.exists():
+            tiles = read_held_out(run.held_out_file)
+            tiles = tiles.per_picture() if metrics["unit"] == "image" else tiles
+    divided = [event for _, event in read_events(run.events_file) if isinstance(event, Divided)]
+    yield Outcome(run, Path(task.out), metrics, tiles, read_note(run.folder), divided[-1].notes if divided else ())
+
+
+def thumbnails_job(
+    tiles: HeldOutTiles, indices: tuple[int, ...], stop: threading.Event
+) -> Generator[tuple[int, NDArray[np.uint8]], None, None]:
+    """Yield a small picture of each tile; those that cannot be read, or are of stacks, are passed over."""
+    opened: dict[Path, Micrograph | None] = {}
+    for index in indices:
+        if stop.is_set():
+            return
+        path = tiles.paths[index]
+        try:
+            if path not in opened:
+                opened.clear()
+                planes = open_micrographs(path)
+                opened[path] = planes[0] if len(planes) == 1 else None
+            micrograph = opened[path]
+            if micrograph is not None:
+                yield index, _thumbnail(micrograph, tiles, index)
+        except MicrographError:
+            continue
+
+
+def _thumbnail(micrograph: Micrograph, tiles: HeldOutTiles, index: int) -> NDArray[np.uint8]:
+    from PIL import Image
+
+    y0, x0, y1, x1 = tiles.boxes[index].tolist()
+    levels = tiles.grey[index] or grey_range(micrograph, _USUAL.low_percentile, _USUAL.high_percentile)
+    grey = (255 * levels.normalise(micrograph.read(y0, y1, x0, x1))).astype(np.uint8)
+    small = Image.fromarray(grey)
+    small.thumbnail((THUMBNAIL, THUMBNAIL))
+    return np.asarray(small)
+
+
+def compare_job(base: str, outcome: Outcome, stop: threading.Event) -> Generator[str, None, None]:
+    """Yield how an earlier model (by name or path) does on the same held-out tiles, or why that cannot be told."""
+    from napari_semclass.learn.compare import MOST, compare, shared_categories
+    from napari_semclass.model.store import load_model
+
+    tiles = outcome.tiles
+    if tiles is None or Path(base).resolve() == outcome.model.resolve() or base == outcome.name:
+        return
+    earlier, new = load_model(base), load_model(outcome.model)
+    unknown = [name for name in tiles.categories if not shared_categories([name], earlier.card.names)]
+    if len(tiles.categories) - len(unknown) < 2:
+        yield f"No before and after: {earlier.card.title} does not know {', '.join(unknown)}."
+        return
+    try:
+        found = compare(earlier, new.card, tiles, progress=halting(stop))
+    except Halted:
+        return
+    except SemclassError as error:
+        yield f"No before and after: {error}"
+        return
+    drawn = f", {MOST:,} drawn of {len(tiles):,}" if found.tiles == MOST < len(tiles) else ""
+    left_out = f" Without {', '.join(unknown)}, which {earlier.card.title} does not know." if unknown else ""
+    (right, f1), (right_now, f1_now) = found.before, found.after
+    gained = ""
+    if found.gain is not None:
+        gain, low, high = (100 * value for value in (found.gain.value, found.gain.low, found.gain.high))
+        gained = (
+            f": {abs(gain):.1f} points {'more' if gain >= 0 else 'fewer'} (95 % interval {low:+.1f} to {high:+.1f})"
+        )
+    yield (
+        f"Before and after on the same {found.tiles:,} tiles{drawn}: {earlier.card.title} has "
+        f"{_percent(right.value)} right (macro-F1 {f1.value:.2f}), {new.card.title} {_percent(right_now.value)} "
+        f"({f1_now.value:.2f}){gained}.{left_out} If {earlier.card.title} has learned from some of these tiles, it "
+        "looks better here than it is."
+    )
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f} %"

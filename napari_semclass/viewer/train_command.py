@@ -1,0 +1,18 @@
+"""A training run as a command to type: the same data and plan, under another name."""
+
+import shlex
+
+from napari_semclass.errors import SemclassError
+from napari_semclass.learn.run import Run
+
+
+def train_command(run: Run) -> str:
+    """The `semclass train …` line that trains the same model once more."""
+    try:
+        _, task = run.load()
+    except SemclassError as error:
+        return f"# {error}"
+    words = ["semclass", "train", task.data, "--recipe", str(run.plan_file), "--out", f"{run.folder.stem}-again"]
+    if task.device != "auto":
+        words += ["--device", task.device]
+    return shlex.join(words)
