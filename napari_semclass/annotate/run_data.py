@@ -55,6 +55,11 @@ class TrainingData:
         untestable = self.marks.grouping.level == "none" and self.folder is None
         return replace(plan, held=Held(share=0.0)) if untestable else plan
 
+    @property
+    def colors(self) -> tuple[tuple[str, str], ...]:
+        """Categories of the marks with their colours."""
+        return tuple((item.name, item.color) for item in self.marks.used) if self.marks is not None else ()
+
     def write(self, run_folder: Path) -> Path:
         """The folder of the data set: the user's own, or where there are marks one written into the run's folder.
 
@@ -74,7 +79,7 @@ class TrainingData:
         ]
         # Rows of the manifest are in the order of the sources; imported pictures follow.
         sources = [marks.sources[index] for own in owners for index in own.tolist()]
-        files = [str(picture.path) for picture in read_dataset(data).pictures]
+        files = [str(picture.path.absolute()) for picture in read_dataset(data).pictures]
         note = {
             "tested": marks.grouping.sentence,
             "advice": list(marks.grouping.advice),

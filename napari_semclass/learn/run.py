@@ -40,6 +40,8 @@ class Task:
     name, title : str
         Of the model's card.
     device : "auto", "cpu", "cuda" or "mps"
+    colors : tuple of (str, str)
+        Categories with the colours that the user gave them, as #rrggbb; others get one.
     """
 
     data: str
@@ -47,6 +49,7 @@ class Task:
     name: str
     title: str
     device: str = "auto"
+    colors: tuple[tuple[str, str], ...] = ()
 
 
 @dataclass(frozen=True, config=_STRICT)

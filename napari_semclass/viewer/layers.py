@@ -1,7 +1,7 @@
 """Between napari's layers and the core: Image layers in, Labels and score layers out, aligned to the pixel."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isclose
 from pathlib import Path
 from typing import Any
@@ -14,12 +14,14 @@ from pandas import DataFrame
 from napari_semclass.classify import Prediction
 from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, labels_keywords
 from napari_semclass.classify.prediction import Summary
-from napari_semclass.micrograph import Micrograph, as_micrographs
+from napari_semclass.micrograph import DataBar, Micrograph, as_micrographs
 
 IMAGE_KEY = "image"
 RESULT_KEY = "result"
 # In the metadata of layers of marks; under IMAGE_KEY, both name the image they belong to.
 MARKS_KEY = "semclass_marks"
+# In the metadata of images that our reader opened: what their files say.
+READER_KEY = "semclass"
 SUMMARIES_KEY = "summaries"
 COLORS_KEY = "colors"
 # Marks the probability and confidence images we add, which are no micrographs.
@@ -57,6 +59,11 @@ def target_of(layer: Image) -> Target:
         pixel_size=pixel_size(layer),
         rgb=bool(layer.rgb),
     )
+    said = layer.metadata.get(READER_KEY)
+    rows = said.get("data_bar") if isinstance(said, dict) else None
+    if rows is not None:  # what our reader knows of the file, so that the command line and the dock agree
+        bars = tuple(DataBar(start, stop, confidence=1.0) for start, stop in rows)
+        micrographs = [replace(micrograph, known_bars=bars) for micrograph in micrographs]
     level0 = layer.data[0] if layer.multiscale else layer.data
     leading = tuple(int(n) for n in level0.shape[: -3 if layer.rgb else -2])
     return Target(layer, layer.name, tuple(micrographs), leading)

@@ -9,9 +9,8 @@ import numpy as np
 
 from napari_semclass.errors import MicrographError
 from napari_semclass.micrograph import Micrograph, open_micrographs
+from napari_semclass.viewer.layers import READER_KEY
 
-# Key of a layer's metadata: what the instrument says (see `_described`).
-METADATA_KEY = "semclass"
 # Key that marks the rectangle over a data bar; its value is the rows [start, stop).
 DATA_BAR_KEY = "semclass_data_bar"
 # One unit for all layers, so that napari lays pictures of different magnification over each other to scale.
@@ -22,20 +21,31 @@ LayerData = tuple[Any, dict[str, Any], str]
 
 
 def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
-    """Return a reader of a TIFF with an instrument's metadata; None leaves it to napari's own.
+    """Return a reader of a TIFF with an instrument's metadata; for any other file, napari's own.
+
+    Whoever tells napari to open all TIFFs with this reader must not be refused those of other programs.
 
     Parameters
     ----------
     path : str or sequence of str
         Several files, to be stacked, are left to napari, too.
     """
-    if not isinstance(path, str):
-        return None
-    try:
-        micrographs = open_micrographs(path)
-    except MicrographError:  # napari's reader may know more kinds of TIFF, or says what is wrong
-        return None
-    return partial(_layers, micrographs) if micrographs[0].metadata.vendor else None
+    if isinstance(path, str):
+        try:
+            micrographs = open_micrographs(path)
+        except MicrographError:  # napari's reader may know more kinds of TIFF, or says what is wrong
+            return _own_reader(path)
+        if micrographs[0].metadata.vendor:
+            return partial(_layers, micrographs)
+    return _own_reader(path)
+
+
+def _own_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], list[LayerData]] | None:
+    """The reader that comes with napari."""
+    from napari_builtins.io import napari_get_reader
+
+    found: Callable[[str | Sequence[str]], list[LayerData]] | None = napari_get_reader(path)
+    return found
 
 
 def _layers(micrographs: Sequence[Micrograph], _path: str | Sequence[str]) -> list[LayerData]:
@@ -45,7 +55,7 @@ def _layers(micrographs: Sequence[Micrograph], _path: str | Sequence[str]) -> li
 
 def _image(micrograph: Micrograph) -> LayerData:
     known = micrograph.metadata
-    keywords = {"name": _name(micrograph), "metadata": {METADATA_KEY: _described(micrograph)}, "rgb": micrograph.rgb}
+    keywords = {"name": _name(micrograph), "metadata": {READER_KEY: _described(micrograph)}, "rgb": micrograph.rgb}
     whole = isinstance(micrograph.pixels, np.ndarray) or not hasattr(micrograph.pixels, "ndim")
     pixels = micrograph.pixels[:, :] if whole else micrograph.pixels
     return pixels, {**keywords, **_placed(known.pixel_size)}, "image"

@@ -6,7 +6,7 @@ import tempfile
 import threading
 from collections.abc import Callable, Generator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
@@ -129,7 +129,7 @@ def begin_job(order: Order, folder: Path, stop: threading.Event) -> Generator[st
     if stop.is_set():
         discard_data(run.folder)
         return
-    run.create(plan, new_task(data, out, device=order.device))
+    run.create(plan, replace(new_task(data, out, device=order.device), colors=order.data.colors))
     yield Begun(run, 0, start(run))
 
 

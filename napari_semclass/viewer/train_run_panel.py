@@ -144,7 +144,7 @@ class TrainRunPanel(QWidget):
         phase, watch, chosen = self._state.phase, self._watch, self.earlier.currentData()
         idle = phase is TrainPhase.IDLE
         busy = "" if idle else "A model is being trained"
-        self._enable(self.train, busy or self._state.missing, "Train a model with these pictures and this plan (Ctrl+Return)")
+        self._enable(self.train, busy or self._state.missing, "Train a model by this plan (Ctrl+Return)")
         none = "Nothing is being trained" if idle else "It is stopping" if phase is TrainPhase.STOPPING else ""
         self._enable(self.stop, none, "Stop after the present batch; it can be resumed")
         early = "" if watch is not None and watch.stage is not None else "Nothing is learned yet"

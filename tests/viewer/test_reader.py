@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 import tifffile
 
-from napari_semclass.viewer.layers import pixel_size
-from napari_semclass.viewer.reader import DATA_BAR_KEY, METADATA_KEY, get_reader
+from napari_semclass.viewer.layers import READER_KEY, pixel_size, target_of
+from napari_semclass.viewer.reader import DATA_BAR_KEY
 
 PICTURE = np.random.default_rng(0).integers(0, 255, (96, 128), dtype=np.uint8)
 FEI = (
@@ -29,7 +29,7 @@ def test_an_sem_tiff_opens_with_scale_units_metadata_and_its_bar_marked(make_nap
     assert (image.name, bar.name) == ("grain", "grain data bar")
     np.testing.assert_array_equal(image.data, PICTURE)  # the bar is marked, not cut
     assert pixel_size(image) == pixel_size(bar) == pytest.approx(3e-9)
-    known = image.metadata[METADATA_KEY]
+    known = image.metadata[READER_KEY]
     assert (known["vendor"], known["detector"], known["voltage"]) == ("fei", "ETD", 5000)
     assert known["pixel_size"] == pytest.approx((3e-9, 3e-9))
     assert known["data_bar"] == bar.metadata[DATA_BAR_KEY] == [(88, 96)]
@@ -52,15 +52,27 @@ def test_an_unknown_pixel_size_leaves_pixels(make_napari_viewer, tmp_path):
     (image,) = viewer.layers
     assert tuple(image.scale) == (1, 1)
     assert pixel_size(image) is None
-    assert image.metadata[METADATA_KEY]["pixel_size"] is None
+    assert image.metadata[READER_KEY]["pixel_size"] is None
 
 
-def test_other_files_are_left_to_napari(tmp_path):
+def test_other_files_open_as_napari_opens_them(make_napari_viewer, tmp_path):
+    """Whoever told napari to open TIFFs with this reader is not refused those of other programs."""
     tifffile.imwrite(tmp_path / "plain.tif", PICTURE)
+    viewer = make_napari_viewer()
+    viewer.open(str(tmp_path / "plain.tif"), plugin="napari-semclass")
+    (image,) = viewer.layers
+    np.testing.assert_array_equal(image.data, PICTURE)
+    assert READER_KEY not in image.metadata
     (tmp_path / "broken.tif").write_bytes(b"II*\0")
-    for name in ("plain.tif", "broken.tif", "missing.tif"):
-        assert get_reader(str(tmp_path / name)) is None
-    assert get_reader([sem_tiff(tmp_path / "a.tif")]) is None
+    with pytest.raises(Exception, match=r"(?i)tif"):
+        viewer.open(str(tmp_path / "broken.tif"), plugin="napari-semclass")
+
+
+def test_the_bar_that_the_reader_knows_is_left_out_of_the_tiles(make_napari_viewer, tmp_path):
+    viewer = make_napari_viewer()
+    image = viewer.add_image(PICTURE, metadata={READER_KEY: {"data_bar": [(50, 60)]}})
+    (micrograph,) = target_of(image).micrographs
+    assert [(bar.start, bar.stop) for bar in micrograph.data_bars] == [(50, 60)]
 
 
 def test_the_manifest_offers_the_reader_for_tiffs():

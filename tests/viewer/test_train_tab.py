@@ -266,7 +266,8 @@ def test_a_training_from_marks_to_a_model_in_use(tab, viewer, said, qtbot):
     assert (box[2] - box[0], plane) == (TILE, 0)
     click(qtbot, outcome.use)
     (path,) = used
-    assert [category.name for category in read_card(path).categories] == ["Fibres", "Pores"]
+    colors = {category.name: category.color for category in read_card(path).categories}
+    assert colors == {item.name: item.color for item in CATEGORIES.items}
     assert tab.plan.name.text() == "my-model-2"
     tab.desk.panel.command.click()
     assert "semclass train" in QGuiApplication.clipboard().text()
