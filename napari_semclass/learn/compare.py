@@ -88,7 +88,7 @@ def compare(
     kept = np.flatnonzero(np.isin(tiles.labels, labels))
     if len(np.unique(tiles.labels[kept])) < 2:
         unknown = ", ".join(name for name in tiles.categories if name not in shared)
-        raise SettingsError(f"{base.card.title} does not know {unknown}, so the two cannot be compared.")
+        raise SettingsError(f"“{base.card.title}” does not know {unknown}, so the two cannot be compared.")
     tiles = tiles.at(kept).drawn(MOST)
     single, pixels = _cut_again(tiles, base.card, card)
     tiles = tiles.at(single)

@@ -141,9 +141,10 @@ def compare_job(base: str, outcome: Outcome, stop: threading.Event) -> Generator
     if tiles is None or Path(base).resolve() == outcome.model.resolve() or base == outcome.name:
         return
     earlier, new = load_model(base), load_model(outcome.model)
+    title, new_title = f"“{earlier.card.title}”", f"“{new.card.title}”"
     unknown = [name for name in tiles.categories if not shared_categories([name], earlier.card.names)]
     if len(tiles.categories) - len(unknown) < 2:
-        yield f"No before and after: {earlier.card.title} does not know {', '.join(unknown)}."
+        yield f"No before and after: {title} does not know {', '.join(unknown)}."
         return
     try:
         found = compare(earlier, new.card, tiles, progress=halting(stop))
@@ -153,7 +154,7 @@ def compare_job(base: str, outcome: Outcome, stop: threading.Event) -> Generator
         yield f"No before and after: {error}"
         return
     drawn = f", {MOST:,} drawn of {len(tiles):,}" if found.tiles == MOST < len(tiles) else ""
-    left_out = f" Without {', '.join(unknown)}, which {earlier.card.title} does not know." if unknown else ""
+    left_out = f" Without {', '.join(unknown)}, which {title} does not know." if unknown else ""
     (right, f1), (right_now, f1_now) = found.before, found.after
     gained = ""
     if found.gain is not None:
@@ -162,9 +163,9 @@ def compare_job(base: str, outcome: Outcome, stop: threading.Event) -> Generator
             f": {abs(gain):.1f} points {'more' if gain >= 0 else 'fewer'} (95 % interval {low:+.1f} to {high:+.1f})"
         )
     yield (
-        f"Before and after on the same {found.tiles:,} tiles{drawn}: {earlier.card.title} has "
-        f"{_percent(right.value)} right (macro-F1 {f1.value:.2f}), {new.card.title} {_percent(right_now.value)} "
-        f"({f1_now.value:.2f}){gained}.{left_out} If {earlier.card.title} has learned from some of these tiles, it "
+        f"Before and after on the same {found.tiles:,} tiles{drawn}: {title} has "
+        f"{_percent(right.value)} right (macro-F1 {f1.value:.2f}), {new_title} {_percent(right_now.value)} "
+        f"({f1_now.value:.2f}){gained}.{left_out} If {title} has learned from some of these tiles, it "
         "looks better here than it is."
     )
 

@@ -1,5 +1,6 @@
 """What is known of a training run from its events: where it is, its curves, its log, and how it ended."""
 
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Literal
 
@@ -19,7 +20,7 @@ from napari_semclass.learn.events import (
 from napari_semclass.viewer.units import time_text
 
 _MOST_POINTS = 1000  # of the loss of batches; then every second one is dropped
-_MOST_LINES = 400
+MOST_LINES = 400  # of the log that are kept
 
 
 @dataclass
@@ -27,6 +28,7 @@ class RunWatch:
     """Told all events of a run in order; a run that was resumed tells some epochs twice, and the later ones count.
 
     `points` are (epoch, loss) of batches, the epoch with its fraction done; `minutes` those predicted of each stage.
+    `lines` are the last ones of the log, `told` how many there were in all.
     """
 
     device: str = ""
@@ -37,14 +39,17 @@ class RunWatch:
     total: int = 0
     epochs: dict[int, EpochDone] = field(default_factory=dict)
     points: list[tuple[float, float]] = field(default_factory=list)
-    lines: list[str] = field(default_factory=list)
+    lines: deque[str] = field(default_factory=lambda: deque(maxlen=MOST_LINES))
+    told: int = 0
     ended: Literal["", "finished", "stopped", "failed"] = ""
     sentence: str = ""
     finished: Finished | None = None
 
     def tell(self, event: Event) -> None:
         """Take note of one event."""
-        self.lines = [*self.lines, *event_lines(event)][-_MOST_LINES:]
+        lines = event_lines(event)
+        self.lines.extend(lines)
+        self.told += len(lines)
         if isinstance(event, Planned):
             self._begin(event)
         elif isinstance(event, Divided):

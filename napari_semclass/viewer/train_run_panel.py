@@ -9,15 +9,15 @@ from qtpy.QtWidgets import (
     QHBoxLayout,
     QLabel,
     QPlainTextEdit,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 from superqt import QCollapsible
 
+from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.curves import Curves
-from napari_semclass.viewer.run_watch import RunWatch
+from napari_semclass.viewer.run_watch import MOST_LINES, RunWatch
 from napari_semclass.viewer.train_jobs import Earlier
 from napari_semclass.viewer.train_state import TrainPhase, TrainState
 
@@ -50,6 +50,7 @@ class TrainRunPanel(QWidget):
         super().__init__(parent)
         self._state = state
         self._watch: RunWatch | None = None
+        self._written = 0
         self.curves = curves
         self.train = QPushButton("Train")
         self.stop = QPushButton("&Stop")
@@ -61,12 +62,13 @@ class TrainRunPanel(QWidget):
         self.take_up = QPushButton()
         self.discard = QPushButton("Discard")
         self.where = _words()
-        self.progress = QProgressBar()
+        self.progress = CalmBar()
         self.progress.setTextVisible(False)
         self.speed = _words()
         self.log = QPlainTextEdit()
         self.log.setReadOnly(True)
         self.log.setTabChangesFocus(True)
+        self.log.setMaximumBlockCount(MOST_LINES)
         self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.log.setMinimumHeight(_LOG_LINES * self.log.fontMetrics().lineSpacing())
         self.command = QPushButton("Copy command")
@@ -118,7 +120,9 @@ class TrainRunPanel(QWidget):
 
     def show_watch(self, watch: RunWatch | None) -> None:
         """Show how a run goes, or nothing for None."""
-        self._watch = watch
+        if watch is not self._watch:
+            self._watch, self._written = watch, 0
+            self.log.clear()
         self.curves.show_watch(watch)
         self._write_log()
         self._show()
@@ -175,15 +179,14 @@ class TrainRunPanel(QWidget):
         self.speed.setText(watch.speed())
 
     def _write_log(self, *_: object) -> None:
-        """Fill the log, only while it is seen; its end stays in sight unless the user has scrolled up."""
-        if self._watch is None or not self.fold.isExpanded():
+        """Add new lines to the log, only while it is seen; Qt scrolls to them unless the user has scrolled up."""
+        watch = self._watch
+        if watch is None or not self.fold.isExpanded():
             return
-        bar = self.log.verticalScrollBar()
-        at_end, where = bar.value() >= bar.maximum() - 2, bar.value()
-        text = "\n".join(self._watch.lines)
-        if text != self.log.toPlainText():
-            self.log.setPlainText(text)
-            bar.setValue(bar.maximum() if at_end else where)
+        new = min(watch.told - self._written, len(watch.lines))
+        if new:
+            self.log.appendPlainText("\n".join(list(watch.lines)[-new:]))
+        self._written = watch.told
 
     @staticmethod
     def _enable(button: QPushButton, reason: str, about: str) -> None:

@@ -251,7 +251,7 @@ def test_a_training_from_marks_to_a_model_in_use(tab, viewer, said, qtbot):
     assert tab.plan.table.item(0, MINUTES).text() != "–"
     assert "held-out tiles right" in outcome.figures.text()
     assert "Tested on other images" in outcome.tested.text()
-    qtbot.waitUntil(lambda: "No before and after: Tiny does not know" in outcome.before.text(), **WAIT)
+    qtbot.waitUntil(lambda: "No before and after: “Tiny” does not know" in outcome.before.text(), **WAIT)
     counts = np.array(tab.desk._outcome.metrics["confusion_matrix"])
     assert counts.sum() == 18
     row, column = (int(n) for n in np.unravel_index(counts.argmax(), counts.shape))

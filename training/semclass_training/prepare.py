@@ -105,12 +105,15 @@ def divided(plan: Plan, dataset: DataSet, samples: Samples) -> HeldOut:
 def make_card(plan: Plan, task: Task, prepared: Prepared) -> Card:
     """The card before anything is measured; `input_size` is that of the last stage."""
     start, categories = prepared.start, prepared.training.categories
+    chosen = dict(task.colors)
     sizes = [p.pixel_size for p in prepared.dataset.pictures if p.pixel_size is not None]
     return Card(
         name=task.name,
         title=task.title,
         description=f"Trained on {len(prepared.training):,} {plan.unit}s of {len(categories)} categories.",
-        categories=tuple(Category(name, PALETTE[number % len(PALETTE)]) for number, name in enumerate(categories)),
+        categories=tuple(
+            Category(name, chosen.get(name, PALETTE[number % len(PALETTE)])) for number, name in enumerate(categories)
+        ),
         backbone=start.backbone,
         unit=plan.unit,
         tile=plan.tile,
