@@ -11,12 +11,12 @@ from qtpy.QtWidgets import (
     QLabel,
     QLineEdit,
     QMenu,
-    QProgressBar,
     QPushButton,
     QVBoxLayout,
     QWidget,
 )
 
+from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.category_table import CategoryTable
 
 _ROWS = 5
@@ -66,7 +66,7 @@ class AnnotatePanel(QWidget):
         self.learn = _button("Lea&rn", "", self.learn_requested)
         self.next = _button("&Next tile", "", self.next_requested)
         self.why = _button("&Why?", "", self.why_requested)
-        self.progress = QProgressBar()
+        self.progress = CalmBar()
         self.progress.setTextVisible(False)
         self.progress.hide()
         self.learned = _words()

@@ -90,6 +90,7 @@ class AnnotateTab(QWidget):
         table.remove_requested.connect(self.remove_category)
         self.book.categories_changed.connect(self._show_categories)
         self.desk.model_moved.connect(self.model_learned)
+        self.desk.opened.connect(self.teacher.leave_as_it_is)
         self.desk.state_changed.connect(panel.project_state.setText)
         self._inputs.micrographs_changed.connect(self._inputs_changed)
         self._inputs.model_changed.connect(self._inputs_changed)
@@ -216,8 +217,7 @@ class AnnotateTab(QWidget):
         asked = self.suggesting.asked
         if asked is None:
             return
-        name = self.teacher.names[asked.category]
-        held = self.book.categories.by_name(name)
+        held = self.book.categories.by_name(asked.category)
         if held is not None:
             self._answer(asked, held.number)
 
@@ -228,8 +228,7 @@ class AnnotateTab(QWidget):
             if self.panel.next.isEnabled():
                 self._state.say("Learn once more for new suggestions." if self.teacher.names else "Learn first.")
             return
-        guess = self.teacher.names[asked.category]
-        self._state.say(f"Is this {guess}? A: yes; 1 to 9: another category; N: next.")
+        self._state.say(f"Is this {asked.category}? A: yes; 1 to 9: another category; N: next.")
 
     def undo(self) -> None:
         """Take back the last mark made by key, box or point."""

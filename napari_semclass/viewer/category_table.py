@@ -11,6 +11,7 @@ from napari_semclass.viewer.legend import swatch
 
 _KEY, _NAME, _TILES = range(3)
 _NUMBER = Qt.ItemDataRole.UserRole
+_COLOR = Qt.ItemDataRole.UserRole
 
 
 class CategoryTable(QTreeWidget):
@@ -55,16 +56,29 @@ class CategoryTable(QTreeWidget):
         current = self.current()
         self._categories = categories
         self.blockSignals(True)
-        self.clear()
-        for item in categories.items:
-            row = QTreeWidgetItem(self, [str(item.key or ""), item.name, f"{tiles.get(item.number, 0):,}"])
-            row.setData(_NAME, _NUMBER, item.number)
-            row.setIcon(_NAME, swatch(item.color))
-            row.setFlags(row.flags() | Qt.ItemFlag.ItemIsEditable)
-            row.setTextAlignment(_TILES, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
-            row.setToolTip(_NAME, f"{item.name}\n{self.toolTip()}")
-        self.choose(current if current is not None else (categories.items[0].number if categories.items else None))
+        # Rows stay what they are wherever that is possible: a name may be being typed in one of them.
+        if [row.data(_NAME, _NUMBER) for row in self._rows()] != [item.number for item in categories.items]:
+            self.clear()
+            for item in categories.items:
+                row = QTreeWidgetItem(self)
+                row.setData(_NAME, _NUMBER, item.number)
+                row.setFlags(row.flags() | Qt.ItemFlag.ItemIsEditable)
+                row.setTextAlignment(_TILES, Qt.AlignmentFlag.AlignRight | Qt.AlignmentFlag.AlignVCenter)
+            self.choose(current if current is not None else (categories.items[0].number if categories.items else None))
+        for row, item in zip(self._rows(), categories.items, strict=True):
+            row.setText(_KEY, str(item.key or ""))
+            row.setText(_TILES, f"{tiles.get(item.number, 0):,}")
+            # Any change of the name's cell, its icon's too, would take back what is being typed there.
+            if row.data(_KEY, _COLOR) != item.color:
+                row.setData(_KEY, _COLOR, item.color)
+                row.setIcon(_NAME, swatch(item.color))
+            if row.text(_NAME) != item.name:
+                row.setText(_NAME, item.name)
+                row.setToolTip(_NAME, f"{item.name}\n{self.toolTip()}")
         self.blockSignals(False)
+
+    def _rows(self) -> list[QTreeWidgetItem]:
+        return [self.topLevelItem(index) for index in range(self.topLevelItemCount())]
 
     def current(self) -> int | None:
         """Number of the category to mark with."""
@@ -73,8 +87,7 @@ class CategoryTable(QTreeWidget):
 
     def choose(self, number: int | None) -> None:
         """Make a category the one to mark with."""
-        for index in range(self.topLevelItemCount()):
-            row = self.topLevelItem(index)
+        for row in self._rows():
             if row.data(_NAME, _NUMBER) == number:
                 self.setCurrentItem(row)
 

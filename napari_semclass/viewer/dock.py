@@ -1,7 +1,6 @@
 """The dock widget: micrograph and model above, a tab for each thing to do with them, one sentence below."""
 
 from collections.abc import Mapping
-from contextlib import suppress
 from functools import partial
 from typing import Any
 
@@ -99,8 +98,7 @@ class SemClassifier(QWidget):
             event.ignore()
             return True
         if answer == "stop":
-            with suppress(OSError):  # on a full disk it goes on, as it would have by the other answer
-                run.ask("stop")
+            self.training.desk.stop()
         return False
 
     def closeEvent(self, event: Any) -> None:

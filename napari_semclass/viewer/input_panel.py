@@ -104,7 +104,10 @@ class InputPanel(QWidget):
         self.set_models({**there, path: card}, choose=path if choose else None)
 
     def choose_model(self, name: str) -> None:
-        """Choose a model by name or path, if it is there."""
+        """Choose a model by name or path, if it is there; a file that is not in the list yet is asked for."""
+        if name not in self._cards and Path(name).is_file():
+            self.file_chosen.emit(name)
+            return
         index = self.models.findData(name)
         if index >= 0 and name in self._cards:
             self.models.setCurrentIndex(index)

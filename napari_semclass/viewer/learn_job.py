@@ -69,12 +69,12 @@ class Learned:
 
 @dataclass(frozen=True, eq=False)
 class Suggestion:
-    """A tile to mark next, and the index of the category that the model gives it."""
+    """A tile to mark next, and the name of the category that the model gives it."""
 
     target: Target
     plane: int
     box: tuple[int, int, int, int]
-    category: int
+    category: str
 
 
 News = Counted | Looking | Learned | Update | tuple[Suggestion, ...]
@@ -208,5 +208,6 @@ def _suggestions(
     for index in next_tiles(features, probabilities, labelled, n=_AHEAD).tolist():
         place = next(one for one in reversed(places) if one.start <= index)
         box = place.grid.box(index - place.start)
-        found.append(Suggestion(place.target, place.plane, box, int(probabilities[index].argmax())))
+        name = result.model.card.names[int(probabilities[index].argmax())]
+        found.append(Suggestion(place.target, place.plane, box, name))
     return tuple(found)

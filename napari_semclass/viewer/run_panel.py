@@ -1,8 +1,9 @@
 """Start, progress and stop."""
 
 from qtpy.QtCore import Signal
-from qtpy.QtWidgets import QHBoxLayout, QLabel, QProgressBar, QPushButton, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.state import DockState, Phase
 from napari_semclass.viewer.units import time_text
 
@@ -21,7 +22,7 @@ class RunPanel(QWidget):
         self.estimate.setWordWrap(True)
         self.classify = QPushButton("&Classify")
         self.stop = QPushButton("&Stop")
-        self.progress = QProgressBar()
+        self.progress = CalmBar()
         self.progress.setTextVisible(False)
         self.rate = QLabel()
         self.classify.clicked.connect(self.classify_requested)

@@ -32,7 +32,7 @@ class Teacher(QObject):
 
     `labelled` are the tiles that the marks gave when they were counted last, `grids` the tiles of each image by its id,
     one grid per plane, `names` the categories of the model that was learned last. With `live`, every change of the
-    marks is learned.
+    marks is learned by itself.
     """
 
     counted = Signal()
@@ -56,6 +56,7 @@ class Teacher(QObject):
         self._board, self._folder = board, folder
         self._learning = False
         self._choice: object = None
+        self._touched = False
         self.live = True
         self.labelled: LabelledTiles | None = None
         self.grids: dict[str, list[TileGrid]] = {}
@@ -64,7 +65,7 @@ class Teacher(QObject):
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE_MS)
         self._pause.timeout.connect(self._count)
-        book.changed.connect(self._pause.start)
+        book.changed.connect(self._marks_changed)
         classifying.settings.value_changed.connect(self._pause.start)
         inputs.micrographs_changed.connect(self._inputs_changed)
         inputs.model_changed.connect(self._inputs_changed)
@@ -84,9 +85,17 @@ class Teacher(QObject):
         """
         return self._classifying.targets.of([image])[0]
 
+    def leave_as_it_is(self) -> None:
+        """A project was opened: count its marks, but learn them only once they change."""
+        self._touched = False
+
     def let_go(self) -> None:
         """Count no more."""
         self._pause.stop()
+
+    def _marks_changed(self) -> None:
+        self._touched = True
+        self._pause.start()
 
     def _inputs_changed(self) -> None:
         # A new overlay or a new card refills the lists, too; only another choice is a reason to count again.
@@ -99,7 +108,7 @@ class Teacher(QObject):
         if self._learning:  # which was asked for, and a mark made meanwhile does not take that back
             self._start("now")
         else:
-            self._start("if possible" if self.live else "no")
+            self._start("if possible" if self.live and self._touched else "no")
 
     def _start(self, learn: Literal["no", "if possible", "now"]) -> None:
         model, card = self._inputs.model(), self._inputs.card()

@@ -113,7 +113,8 @@ def test_stacks_colour_and_pyramids(dock, viewer, idle, qtbot, three_bands):
 
 
 def test_stop_keeps_what_is_classified(dock, viewer, idle, qtbot, three_bands, slow):
-    viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
+    # Long enough that even a window that is slow to draw its first overlay is not done by then.
+    viewer.add_image(np.tile(three_bands, (60, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: dock.state.done >= 16 and bool(results(viewer)), timeout=60_000)
     click(qtbot, dock.classifying.run.stop)
