@@ -67,7 +67,8 @@ def labelled_of_project(project: Project, folder: str | Path, card: Card) -> Lab
         planes = marks_of(layers, leading)
         if len(micrographs) != len(planes):
             raise SettingsError(f"{path}: has {len(micrographs)} planes, the project's marks are on {len(planes)}.")
-        for plane, (marks, micrograph) in enumerate(zip(planes, micrographs, strict=True)):
+        for plane, (marks, opened) in enumerate(zip(planes, micrographs, strict=True)):
+            micrograph = settings.seen(opened)
             tiles = mark_tiles(marks, settings.grid(micrograph, card))
             if len(tiles) or tiles.mixed or tiles.unused:
                 marked.append((Source(entry.id, entry.name, micrograph, path, plane, entry.specimen), tiles))

@@ -189,7 +189,8 @@ def _row(prediction: Prediction, file: str) -> Row:
     best = max(range(len(shares)), key=shares.__getitem__)
     fractions = [round(share, 6) for share in prediction.area_fractions().tolist()]
     note = str((prediction.made or {}).get("note", ""))
-    return Row(file, prediction.names[best], shares[best], shares, fractions, note=note)
+    size, source = prediction.pixel_size, prediction.pixel_size_source
+    return Row(file, prediction.names[best], shares[best], shares, fractions, size, source, note=note)
 
 
 def _reason(error: Exception, name: str) -> str:

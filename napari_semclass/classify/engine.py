@@ -71,6 +71,7 @@ def classification_steps(
     """
     settings = settings or Settings()
     stop = stop or threading.Event()
+    micrograph = settings.seen(micrograph)
     grid = settings.grid(micrograph, model.card)
     forward = Forward.on(model, settings.device, settings.batch, settings.dihedral)
     steps = model.card.preprocessing
@@ -146,6 +147,8 @@ def _made(
         "model": {"name": model.card.name, "sha256": model.sha256, "temperature": model.card.temperature},
         "settings": asdict(settings),
         "grey_range": [levels.low, levels.high],
+        "pixel_size_m": micrograph.pixel_size,
+        "pixel_size_source": micrograph.pixel_size_source,
         "data_bars": [[bar.start, bar.stop] for bar in micrograph.data_bars],
         "note": micrograph.note,
     }

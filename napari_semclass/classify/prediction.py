@@ -30,7 +30,8 @@ class Prediction:
     pixel_size : float or None
         Metres per pixel.
     made : mapping
-        How it was made: versions, device, precision, model name and hash, grey range, settings.
+        How it was made: versions, device, precision, model name and hash, grey range, settings, and where the pixel
+        size comes from.
     """
 
     probabilities: NDArray[np.float32]
@@ -49,6 +50,11 @@ class Prediction:
     def whole(self) -> bool:
         """Whether the picture was classified as one; then there are no tiles, and shares are probabilities."""
         return bool((self.made or {}).get("settings", {}).get("mode") == "whole")
+
+    @property
+    def pixel_size_source(self) -> str:
+        """Where the pixel size comes from, such as `Zeiss AP_IMAGE_PIXEL_SIZE`; empty when that is not known."""
+        return str((self.made or {}).get("pixel_size_source", ""))
 
     @property
     def done(self) -> NDArray[np.bool_]:

@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer,
 from pydantic.dataclasses import dataclass
 
 from napari_semclass.classify.settings import Settings
-from napari_semclass.classify.tables import write_csv
+from napari_semclass.classify.tables import length_cell, write_csv
 from napari_semclass.errors import OutputError
 from napari_semclass.model.card import Card
 from napari_semclass.writing import replacing
@@ -30,6 +30,8 @@ class Row:
     confidence: float | None = None
     probabilities: list[float] = field(default_factory=list)
     fractions: list[float] = field(default_factory=list)
+    pixel_size_m: float | None = None
+    pixel_size_source: str = ""
     error: str = ""
     note: str = ""
 
@@ -87,8 +89,9 @@ class Record:
 
     def made_like(self, other: "Record") -> bool:
         """Whether model and settings agree in all that decides results; device and batch size do not."""
-        decisive = ("mode", "tile", "stride", "dihedral")
-        same_settings = all(self.settings.get(name) == other.settings.get(name) for name in decisive)
+        decisive = ("mode", "tile", "stride", "dihedral", "keep_data_bar")
+        # What a record of an earlier version does not name was not done then.
+        same_settings = all(self.settings.get(name, False) == other.settings.get(name, False) for name in decisive)
         return same_settings and self.model.get("sha256") == other.model.get("sha256")
 
     def save(self, out: Path) -> None:
@@ -106,14 +109,16 @@ class Record:
             temporary.write_bytes(_RECORDS.dump_json(self, indent=1))
         names = self.categories
         header = ["file", "category", "confidence", *(f"prob_{n}" for n in names), *(f"fraction_{n}" for n in names)]
-        write_csv(out / SUMMARY_NAME, [*header, "error"], self._lines())
+        header += ["pixel_size_m", "pixel_size_source", "error"]
+        write_csv(out / SUMMARY_NAME, header, self._lines())
 
     def _lines(self) -> Iterator[list[Any]]:
         empty = [None] * len(self.categories)
         for entry in self.files:
             for row in entry.rows:
                 shares = [*(row.probabilities or empty), *(row.fractions or empty)]
-                yield [row.file, row.category, row.confidence, *shares, row.error]
+                size = length_cell(row.pixel_size_m)
+                yield [row.file, row.category, row.confidence, *shares, size, row.pixel_size_source, row.error]
 
 
 _RECORDS = TypeAdapter(Record)

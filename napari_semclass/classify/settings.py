@@ -1,6 +1,6 @@
 """The settings of a classification: the same object from the viewer, the command line and Python."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
 from napari_semclass.classify.grid import TileGrid, tile_grid, whole_grid
@@ -26,6 +26,8 @@ class Settings:
         Tiles per batch to start from; None chooses. Halved by itself when memory runs out.
     dihedral : bool
         Average over the eight flips and right-angle turns of each tile: slower by eight, a little better.
+    keep_data_bar : bool
+        Take data bars for specimen: their rows are classified, too, and count for the grey range.
     """
 
     mode: Mode = "tiles"
@@ -34,6 +36,7 @@ class Settings:
     device: str = "auto"
     batch: int | None = None
     dihedral: bool = False
+    keep_data_bar: bool = False
 
     def __post_init__(self) -> None:
         """Refuse what no micrograph or device could make sense of."""
@@ -41,6 +44,10 @@ class Settings:
             raise SettingsError(f"mode {self.mode!r} is unknown; use {' or '.join(get_args(Mode))}.")
         if self.batch is not None and self.batch < 1:
             raise SettingsError(f"batch {self.batch} is impossible; use at least 1 tile per batch.")
+
+    def seen(self, micrograph: Micrograph) -> Micrograph:
+        """The micrograph as it is classified: without data bars where these are to be kept."""
+        return replace(micrograph, known_bars=()) if self.keep_data_bar and micrograph.known_bars != () else micrograph
 
     def grid(self, micrograph: Micrograph, card: Card) -> TileGrid:
         """The tiles that these settings lay on a micrograph.
@@ -50,6 +57,7 @@ class Settings:
         SettingsError
             When tile and stride are impossible.
         """
+        micrograph = self.seen(micrograph)
         if self.mode == "whole":
             return whole_grid(micrograph.shape, micrograph.specimen)
         return tile_grid(micrograph.shape, self.tile or card.tile, self.stride, micrograph.specimen)

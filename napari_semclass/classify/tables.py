@@ -19,8 +19,9 @@ def write_tiles_csv(prediction: Prediction, path: str | Path) -> None:
     """Write one line per computed tile.
 
     Columns: `row`, `col` (indices of the tile in its grid), `y0`, `x0`, `y1`, `x1` (half-open box in pixels),
-    `category`, `confidence` and one `prob_<Category>` per category (in [0, 1], six decimals). A category whose
-    name begins like a spreadsheet formula gets a leading apostrophe in the `category` column.
+    `category`, `confidence`, one `prob_<Category>` per category (in [0, 1], six decimals), `pixel_size_m` (metres,
+    empty when unknown) and `pixel_size_source`. A category whose name begins like a spreadsheet formula gets a
+    leading apostrophe in the `category` column.
 
     Raises
     ------
@@ -28,7 +29,8 @@ def write_tiles_csv(prediction: Prediction, path: str | Path) -> None:
         When the file cannot be written.
     """
     header = ["row", "col", "y0", "x0", "y1", "x1", "category", "confidence"]
-    write_csv(path, [*header, *(f"prob_{name}" for name in prediction.names)], _tile_lines(prediction))
+    header += [*(f"prob_{name}" for name in prediction.names), "pixel_size_m", "pixel_size_source"]
+    write_csv(path, header, _tile_lines(prediction))
 
 
 def write_json(prediction: Prediction, path: str | Path) -> None:
@@ -45,7 +47,7 @@ def write_json(prediction: Prediction, path: str | Path) -> None:
     grid = prediction.grid
     content = {
         "source": prediction.source,
-        "pixel_size_m": prediction.pixel_size,
+        **_scale(prediction),
         "made": prediction.made,
         "categories": [{"name": category.name, "color": category.color} for category in prediction.categories],
         "grid": {
@@ -70,6 +72,8 @@ def write_geojson(prediction: Prediction, path: str | Path) -> None:
 
     Cells are what all tile edges cut, so rectangles never overlap; where tiles do, their probabilities are
     averaged. Rings are closed and hold `[x, y]` in pixels, y down; parts without a prediction are left out.
+    Each rectangle says the pixel size (`pixel_size_m`, metres or null); where that comes from is said once, in the
+    collection's `properties`.
 
     Raises
     ------
@@ -77,7 +81,7 @@ def write_geojson(prediction: Prediction, path: str | Path) -> None:
         When the file cannot be written.
     """
     with replacing(Path(path)) as temporary, temporary.open("wb") as file:
-        file.write(b'{"type":"FeatureCollection","features":[')
+        file.write(b'{"type":"FeatureCollection","properties":' + _json(_scale(prediction)) + b',"features":[')
         for index, feature in enumerate(_features(prediction)):
             file.write((b",\n" if index else b"\n") + _json(feature))
         file.write(b"\n]}\n")
@@ -100,6 +104,15 @@ def write_csv(path: str | Path, header: Iterable[str], lines: Iterable[Iterable[
         writer.writerows([_cell(value) for value in line] for line in lines)
 
 
+def length_cell(metres: float | None) -> str:
+    """A length in metres as a cell: nanometres would vanish in the six decimals of other numbers."""
+    return "" if metres is None else f"{metres:.6g}"
+
+
+def _scale(prediction: Prediction) -> dict[str, Any]:
+    return {"pixel_size_m": prediction.pixel_size, "pixel_size_source": prediction.pixel_size_source}
+
+
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
@@ -111,10 +124,11 @@ def _cell(value: Any) -> Any:
 def _tile_lines(prediction: Prediction) -> Iterator[list[Any]]:
     columns = len(prediction.grid.columns)
     categories, boxes = prediction.tile_categories(), prediction.grid.boxes()
+    scale = length_cell(prediction.pixel_size), prediction.pixel_size_source
     for index in np.flatnonzero(prediction.done):
         values = prediction.probabilities[index].tolist()
         name = prediction.names[categories[index]]
-        yield [*divmod(int(index), columns), *boxes[index].tolist(), name, max(values), *values]
+        yield [*divmod(int(index), columns), *boxes[index].tolist(), name, max(values), *values, *scale]
 
 
 def _features(prediction: Prediction) -> Iterator[dict[str, Any]]:
@@ -131,6 +145,7 @@ def _features(prediction: Prediction) -> Iterator[dict[str, Any]]:
                 "objectType": "annotation",
                 "category": category.name,
                 "confidence": round(float(confidence[row, column]), 6),
+                "pixel_size_m": prediction.pixel_size,
                 "classification": {"name": category.name, "color": list(bytes.fromhex(category.color[1:]))},
             },
         }

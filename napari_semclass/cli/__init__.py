@@ -98,5 +98,6 @@ def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add("--whole", action="store_true", help="classify each picture as a whole instead of its tiles")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
     add("--dihedral", action="store_true", help="average over flips and turns of each tile: eight times the work")
+    add("--keep-data-bar", action="store_true", help="classify the data bar, too, instead of leaving it out")
     add("--batch", type=positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
     add("--overwrite", action="store_true", help="classify again what is done, also with another model or settings")

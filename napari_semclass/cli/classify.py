@@ -24,6 +24,7 @@ def classify(options: argparse.Namespace) -> int:
         device=options.device,
         batch=options.batch,
         dihedral=options.dihedral,
+        keep_data_bar=options.keep_data_bar,
     )
     batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite)
     run_batch(batch)

@@ -3,6 +3,7 @@
 from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
 from napari_semclass.micrograph.files import SUFFIXES, open_micrographs
 from napari_semclass.micrograph.grey import GreyRange, grey_range
+from napari_semclass.micrograph.headers import Header, read_header
 from napari_semclass.micrograph.marks import Mark, find_marks
 from napari_semclass.micrograph.metadata import Metadata
 from napari_semclass.micrograph.metadata.quantities import length_text
@@ -13,6 +14,7 @@ __all__ = [
     "SUFFIXES",
     "DataBar",
     "GreyRange",
+    "Header",
     "Mark",
     "Metadata",
     "Micrograph",
@@ -22,6 +24,7 @@ __all__ = [
     "grey_range",
     "length_text",
     "open_micrographs",
+    "read_header",
     "shrink",
     "specimen_rows",
 ]

@@ -12,14 +12,13 @@ from typing import Any
 import numpy as np
 
 from napari_semclass.errors import MicrographError, brief
+from napari_semclass.micrograph.headers import is_tiff, plane_metadata
 from napari_semclass.micrograph.metadata import (
     Metadata,
     guarded,
     ome_zarr_metadata,
     picture_metadata,
     tiff_metadata,
-    vendor_metadata,
-    with_reason,
 )
 from napari_semclass.micrograph.micrograph import Micrograph, as_micrographs
 
@@ -59,7 +58,7 @@ def open_micrographs(path: str | Path) -> list[Micrograph]:
         if path.is_dir():
             return _open_zarr(path)
         if path.is_file():
-            return _open_tiff(path) if _is_tiff(path) else _open_picture(path)
+            return _open_tiff(path) if is_tiff(path) else _open_picture(path)
         raise MicrographError(f"{path}: is neither a file nor a folder.")
     except MicrographError:
         raise
@@ -69,12 +68,6 @@ def open_micrographs(path: str | Path) -> list[Micrograph]:
         raise MicrographError(f"{path}: cannot be opened ({error.strerror}).") from error
     except Exception as error:  # decoders raise anything on damaged files
         raise MicrographError(f"{path}: cannot be read as an image ({brief(error)}).") from error
-
-
-def _is_tiff(path: Path) -> bool:
-    """Whether the content says so; instruments and people give TIFFs other suffixes, and other files theirs."""
-    with path.open("rb") as file:
-        return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
 def _open_tiff(path: Path) -> list[Micrograph]:
@@ -96,7 +89,7 @@ def _open_tiff(path: Path) -> list[Micrograph]:
         samples = series.shape[series.axes.index("S")] if "S" in series.axes else 0
         levels = len(series.levels)
         note = f"level 0 of {levels} (full resolution) is used" if levels > 1 else _others(tiff.series)
-        planes = _plane_metadata(series, metadata)
+        planes = plane_metadata(series, metadata)
         array = series.asarray() if series.nbytes <= _EAGER_BYTES else None
     if array is None:
         array = _lazy(path, wrapped=bool(samples) or white is not None)
@@ -124,18 +117,6 @@ def _is_grey(colours: Any) -> bool:
         return False
     ramp = np.linspace(0, 65535, levels.shape[1])
     return bool(np.mean(np.abs(levels - ramp).max(axis=0) < 65535 / levels.shape[1]) >= _GREY_PALETTE)
-
-
-def _plane_metadata(series: Any, first: Metadata) -> list[Metadata]:
-    """What an instrument says about each page of a stack; empty where that is all the same."""
-    pages = list(series.pages) if first.vendor and len(series.pages) > 1 else []
-    own = [guarded(partial(_own_metadata, page, first)) for page in pages]
-    return own if any(other != first for other in own) else []
-
-
-def _own_metadata(page: Any, first: Metadata) -> Metadata:
-    found = vendor_metadata(page) if hasattr(page, "tags") else None
-    return with_reason(found) if found else first
 
 
 def _described(micrographs: list[Micrograph], metadata: Metadata) -> list[Micrograph]:

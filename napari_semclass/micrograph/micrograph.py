@@ -64,6 +64,11 @@ class Micrograph:
         """The source, with `#plane` where the source holds several."""
         return self.source if self.plane is None else f"{self.source}#{self.plane}"
 
+    @property
+    def pixel_size_source(self) -> str:
+        """Where the pixel size stands, such as `Zeiss AP_IMAGE_PIXEL_SIZE`; empty when unknown or given by hand."""
+        return self.metadata.pixel_size_source if self.pixel_size is not None else ""
+
     @cached_property
     def data_bars(self) -> tuple[DataBar, ...]:
         """The data bars: the user's, else the instrument's, else those found by their look.

@@ -65,8 +65,9 @@ class ClassifyTab(QWidget):
 
     def _wire(self) -> None:
         self._inputs.micrographs_changed.connect(self._choice_changed)
+        self._inputs.data_bars_changed.connect(self._choice_changed)
         self._inputs.model_changed.connect(lambda: self.settings.set_card(self._inputs.card()))
-        self.settings.value_changed.connect(self._choice_changed)
+        self.settings.value_changed.connect(self._settings_changed)
         self.run.classify_requested.connect(self.classify)
         self.run.stop_requested.connect(self.stop)
         self.results.export_requested.connect(self._ask_where_to_export)
@@ -180,6 +181,10 @@ class ClassifyTab(QWidget):
             self.state.say(f"Added {image.name}.")
 
     # -- what is shown --------------------------------------------------------------------------------------------
+
+    def _settings_changed(self) -> None:
+        self.targets.settings = self.settings.value()
+        self._choice_changed()
 
     def _choice_changed(self) -> None:
         missing = ""

@@ -21,6 +21,8 @@ def command(layers: Sequence[Image], model: str, settings: Settings) -> str:
         words += ["--device", settings.device]
     if settings.dihedral:
         words.append("--dihedral")
+    if settings.keep_data_bar:
+        words.append("--keep-data-bar")
     return shlex.join(words)
 
 

@@ -9,10 +9,12 @@ from napari.layers import Image
 from qtpy.QtCore import QSize, Qt, Signal
 from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QPushButton, QSizePolicy, QWidget
 
+from napari_semclass.micrograph import length_text
 from napari_semclass.model.card import Card
+from napari_semclass.viewer.bar_layers import BarLayers
 from napari_semclass.viewer.card_dialog import accuracy_line
-from napari_semclass.viewer.layers import SCORE_KEY, pixel_size
-from napari_semclass.viewer.units import length_text
+from napari_semclass.viewer.layer_facts import metadata_of
+from napari_semclass.viewer.layers import SCORE_KEY
 
 _OPEN_FILE = "Open a model file…"
 
@@ -20,11 +22,13 @@ _OPEN_FILE = "Open a model file…"
 class InputPanel(QWidget):
     """Emits `micrographs_changed` and `model_changed` when the user, or the list of layers, changes the choice.
 
-    `card_requested` asks to see the model's card, `file_chosen(path)` to add a model file.
+    `data_bars_changed` says that the user corrected the data bars of an open image; `card_requested` asks to see the
+    model's card, `file_chosen(path)` to add a model file.
     """
 
     micrographs_changed = Signal()
     model_changed = Signal()
+    data_bars_changed = Signal()
     card_requested = Signal()
     file_chosen = Signal(str)
 
@@ -65,6 +69,7 @@ class InputPanel(QWidget):
         for event in self._list_events():
             event.connect(self._refill)
         self._refill()
+        self._bars = BarLayers(viewer, self.data_bars_changed.emit)
 
     def layers(self) -> list[Image]:
         """The chosen Image layers."""
@@ -118,6 +123,7 @@ class InputPanel(QWidget):
         for event in self._list_events():
             event.disconnect(self._refill)
         self._follow([])
+        self._bars.let_go()
 
     def _list_events(self) -> tuple[Any, ...]:
         events = self._viewer.layers.events
@@ -157,7 +163,7 @@ class InputPanel(QWidget):
 
     def _show_choice(self) -> None:
         self.about_micrographs.setText(_about(self.layers()))
-        self.about_micrographs.setToolTip("Size, and pixel size from the layer's scale and unit")
+        self.about_micrographs.setToolTip("Size; pixel size from the layer's scale and unit or its file")
         self.micrographs_changed.emit()
 
     def _show_model(self) -> None:
@@ -185,9 +191,16 @@ def _about(layers: Sequence[Image]) -> str:
     layer = layers[0]
     shape = (layer.data[0] if layer.multiscale else layer.data).shape
     height, width = shape[-3:-1] if layer.rgb else shape[-2:]
-    size = pixel_size(layer)
-    text = f"{width:,} × {height:,} px, " + ("pixel size unknown" if size is None else f"{length_text(size)}/px")
+    text = f"{width:,} × {height:,} px, {_pixel_text(layer)}"
     return f"{text}; finest of {len(layer.data)} levels is used" if layer.multiscale else text
+
+
+def _pixel_text(layer: Image) -> str:
+    """Pixel size of a layer's first plane, and where that comes from."""
+    for first in metadata_of(layer)[:1]:
+        if first.square_pixel_size is not None:
+            return f"{length_text(first.square_pixel_size)}/px ({first.pixel_size_source})"
+    return "pixel size unknown"
 
 
 def _narrow(box: QComboBox) -> QComboBox:

@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -14,14 +13,14 @@ from pandas import DataFrame
 from napari_semclass.classify import Prediction
 from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, labels_keywords
 from napari_semclass.classify.prediction import Summary
-from napari_semclass.micrograph import DataBar, Micrograph, as_micrographs
+from napari_semclass.classify.settings import Settings
+from napari_semclass.micrograph import Micrograph, as_micrographs
+from napari_semclass.viewer.layer_facts import facts_state, with_facts
 
 IMAGE_KEY = "image"
 RESULT_KEY = "result"
 # In the metadata of layers of marks; under IMAGE_KEY, both name the image they belong to.
 MARKS_KEY = "semclass_marks"
-# In the metadata of images that our reader opened: what their files say.
-READER_KEY = "semclass"
 SUMMARIES_KEY = "summaries"
 COLORS_KEY = "colors"
 # Marks the probability and confidence images we add, which are no micrographs.
@@ -46,7 +45,7 @@ class Target:
 
 
 def target_of(layer: Image) -> Target:
-    """The micrographs of an Image layer, one per plane; nothing is read.
+    """The micrographs of an Image layer, one per plane; no pixels are read.
 
     Raises
     ------
@@ -56,26 +55,21 @@ def target_of(layer: Image) -> Target:
     micrographs = as_micrographs(
         layer.data,
         source=layer.name,
-        pixel_size=pixel_size(layer),
         rgb=bool(layer.rgb),
     )
-    said = layer.metadata.get(READER_KEY)
-    rows = said.get("data_bar") if isinstance(said, dict) else None
-    if rows is not None:  # what our reader knows of the file, so that the command line and the dock agree
-        bars = tuple(DataBar(start, stop, confidence=1.0) for start, stop in rows)
-        micrographs = [replace(micrograph, known_bars=bars) for micrograph in micrographs]
     level0 = layer.data[0] if layer.multiscale else layer.data
     leading = tuple(int(n) for n in level0.shape[: -3 if layer.rgb else -2])
-    return Target(layer, layer.name, tuple(micrographs), leading)
+    return Target(layer, layer.name, with_facts(layer, micrographs), leading)
 
 
 class Targets:
     """Targets of layers, kept while a layer shows the same data, so that its data bars are searched for once.
 
-    A layer that is closed must be forgotten, or its pixels stay in memory.
+    A layer that is closed must be forgotten, or its pixels stay in memory. `settings` say how micrographs are seen.
     """
 
     def __init__(self) -> None:
+        self.settings = Settings()
         self._known: dict[Any, tuple[tuple[Any, ...], Target]] = {}
 
     def of(self, layers: Sequence[Image]) -> list[Target]:
@@ -88,32 +82,20 @@ class Targets:
         """
         found = []
         for layer in layers:
-            state = (layer.name, pixel_size(layer), bool(layer.rgb))
+            state = (layer.name, bool(layer.rgb), self.settings.keep_data_bar, *facts_state(layer))
             data, known = self._known.get(layer.unique_id, ((), None))
             if known is None or data[0] is not layer.data or data[1:] != state:
-                data, known = (layer.data, *state), target_of(layer)
+                data, known = (layer.data, *state), self._seen(target_of(layer))
             self._known[layer.unique_id] = data, known
             found.append(known)
         return found
 
+    def _seen(self, target: Target) -> Target:
+        return replace(target, micrographs=tuple(self.settings.seen(one) for one in target.micrographs))
+
     def forget(self, layer: Layer) -> None:
         """A layer was closed."""
         self._known.pop(layer.unique_id, None)
-
-
-def pixel_size(layer: Layer) -> float | None:
-    """Metres per pixel from the layer's scale and units; None when the unit is no length or the pixel not square."""
-    units = getattr(layer, "units", None)
-    if units is None or len(layer.scale) < 2:
-        return None
-    try:
-        height, width = (
-            float((scale * unit).to("meter").magnitude)
-            for scale, unit in zip(layer.scale[-2:], units[-2:], strict=True)
-        )
-    except Exception:  # pint raises its own kind for each way of not being a length
-        return None
-    return width if width > 0 and isclose(height, width, rel_tol=1e-6) else None
 
 
 def placement(layer: Layer) -> dict[str, Any]:

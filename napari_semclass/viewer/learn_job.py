@@ -179,7 +179,11 @@ def _predict(
                 result.model.card.categories,
                 micrograph.name,
                 micrograph.pixel_size,
-                {"model": {"name": QUICK, "sha256": result.model.sha256}},
+                {
+                    "model": {"name": QUICK, "sha256": result.model.sha256},
+                    "pixel_size_m": micrograph.pixel_size,
+                    "pixel_size_source": micrograph.pixel_size_source,
+                },
             )
             drawing.finish(plane)
             places.append(_Place(target, plane, grid, sum(map(len, seen))))

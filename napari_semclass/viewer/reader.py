@@ -4,15 +4,15 @@ from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import numpy as np
 
 from napari_semclass.errors import MicrographError
 from napari_semclass.micrograph import Micrograph, open_micrographs
-from napari_semclass.viewer.layers import READER_KEY
+from napari_semclass.viewer.bar_layers import PAIR_KEY
+from napari_semclass.viewer.layer_facts import DATA_BAR_KEY, READER_KEY
 
-# Key that marks the rectangle over a data bar; its value is the rows [start, stop).
-DATA_BAR_KEY = "semclass_data_bar"
 # One unit for all layers, so that napari lays pictures of different magnification over each other to scale.
 _UNIT, _UNIT_M = "um", 1e-6
 _SURE = 0.8  # confidence from which a bar found by its look is marked
@@ -33,8 +33,8 @@ def get_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], lis
     if isinstance(path, str):
         try:
             micrographs = open_micrographs(path)
-        except MicrographError:  # napari's reader may know more kinds of TIFF, or says what is wrong
-            return _own_reader(path)
+        except MicrographError as error:  # napari's reader may know more kinds of TIFF
+            return partial(_second_try, error)
         if micrographs[0].metadata.vendor:
             return partial(_layers, micrographs)
     return _own_reader(path)
@@ -48,20 +48,33 @@ def _own_reader(path: str | Sequence[str]) -> Callable[[str | Sequence[str]], li
     return found
 
 
+def _second_try(error: MicrographError, path: str | Sequence[str]) -> list[LayerData]:
+    """The layers that napari's own reader finds in a file; where it fails, too, our sentence says what is wrong."""
+    try:
+        read = _own_reader(path)
+        if read is not None:
+            return read(path)
+    except Exception:  # decoders raise anything, often without saying of which file
+        raise error from None
+    raise error
+
+
 def _layers(micrographs: Sequence[Micrograph], _path: str | Sequence[str]) -> list[LayerData]:
     """One Image layer per plane, for planes of instruments differ in detector and pixel size; bars above them."""
-    return [layer for micrograph in micrographs for layer in (*_bars(micrograph), _image(micrograph))][::-1]
+    pairs = [(micrograph, uuid4().hex) for micrograph in micrographs]
+    return [layer for pair in pairs for layer in (*_bars(*pair), _image(*pair))][::-1]
 
 
-def _image(micrograph: Micrograph) -> LayerData:
+def _image(micrograph: Micrograph, pair: str) -> LayerData:
     known = micrograph.metadata
-    keywords = {"name": _name(micrograph), "metadata": {READER_KEY: _described(micrograph)}, "rgb": micrograph.rgb}
+    said = {**_described(micrograph), PAIR_KEY: pair}
+    keywords = {"name": _name(micrograph), "metadata": {READER_KEY: said}, "rgb": micrograph.rgb}
     whole = isinstance(micrograph.pixels, np.ndarray) or not hasattr(micrograph.pixels, "ndim")
     pixels = micrograph.pixels[:, :] if whole else micrograph.pixels
     return pixels, {**keywords, **_placed(known.pixel_size)}, "image"
 
 
-def _bars(micrograph: Micrograph) -> list[LayerData]:
+def _bars(micrograph: Micrograph, pair: str) -> list[LayerData]:
     """A rectangle around each data bar that is known or surely found; the pixels stay as they are."""
     width = micrograph.shape[1]
     bars = [bar for bar in micrograph.data_bars if bar.confidence >= _SURE]
@@ -79,7 +92,7 @@ def _bars(micrograph: Micrograph) -> list[LayerData]:
         "edge_color": "yellow",
         "edge_width": max(1.0, width / 400),
         "features": {"start": [b.start for b in bars], "stop": [b.stop for b in bars]},
-        "metadata": {DATA_BAR_KEY: [(bar.start, bar.stop) for bar in bars]},
+        "metadata": {DATA_BAR_KEY: [(bar.start, bar.stop) for bar in bars], PAIR_KEY: pair},
         **_placed(micrograph.metadata.pixel_size),
     }
     return [(corners, keywords, "shapes")]

@@ -61,6 +61,7 @@ class SettingsPanel(QWidget):
             stride=self.stride.value(),
             device=str(self.device.value),
             dihedral=bool(self.dihedral.value),
+            keep_data_bar=bool(self.keep_data_bar.value),
         )
 
     def set_value(self, settings: Settings) -> None:
@@ -74,6 +75,7 @@ class SettingsPanel(QWidget):
         self.stride.setValue(settings.stride or tile)
         self.device.value = settings.device
         self.dihedral.value = settings.dihedral
+        self.keep_data_bar.value = settings.keep_data_bar
         self.blockSignals(False)
         self._edited()
 
@@ -90,7 +92,11 @@ class SettingsPanel(QWidget):
             text="average over flips and turns",
             tooltip="Eight views of every tile: a little better, eight times slower",
         )
-        form = Container(widgets=[self.device, self.dihedral], labels=True)
+        self.keep_data_bar = MagicCheckBox(
+            text="classify the data bar, too",
+            tooltip="For pictures in which specimen is taken for a data bar; otherwise its rows are left out",
+        )
+        form = Container(widgets=[self.device, self.dihedral, self.keep_data_bar], labels=True)
         form.native.layout().setContentsMargins(0, 0, 0, 0)
         form.changed.connect(self._edited)
         more = QCollapsible("More")

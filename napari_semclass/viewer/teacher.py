@@ -68,6 +68,7 @@ class Teacher(QObject):
         book.changed.connect(self._marks_changed)
         classifying.settings.value_changed.connect(self._pause.start)
         inputs.micrographs_changed.connect(self._inputs_changed)
+        inputs.data_bars_changed.connect(self._pause.start)
         inputs.model_changed.connect(self._inputs_changed)
 
     def learn(self) -> None:

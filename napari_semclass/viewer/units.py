@@ -1,12 +1,4 @@
-"""Numbers with units, as a microscopist writes them."""
-
-
-def length_text(metres: float) -> str:
-    """A length with three digits and the unit that suits it, such as `7.3 nm`."""
-    for unit, size in (("m", 1.0), ("mm", 1e-3), ("µm", 1e-6), ("nm", 1e-9)):
-        if metres >= size:
-            return f"{metres / size:.3g} {unit}"
-    return f"{metres / 1e-12:.3g} pm"
+"""Durations as a person says them."""
 
 
 def time_text(seconds: float) -> str:

@@ -8,6 +8,7 @@ import sys
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import tifffile
 import zarr
 
 import napari_semclass
@@ -76,13 +77,31 @@ def test_options_reach_the_engine(data, models):
     options = ["--tile", "48", "--stride", "24", "--batch", "2", "--device", "cpu", "--dihedral"]
     assert classify("data/*.png", *options) == 0
     settings = json.loads((data.parent / "out" / "run.json").read_text())["settings"]
-    assert settings == {"mode": "tiles", "tile": 48, "stride": 24, "device": "cpu", "batch": 2, "dihedral": True}
+    given = {"mode": "tiles", "tile": 48, "stride": 24, "device": "cpu", "batch": 2, "dihedral": True}
+    assert settings == {**given, "keep_data_bar": False}
 
 
 def test_whole_pictures(data, models, capsys):
     assert classify("data", "--whole") == 0
     assert "3 pictures" in capsys.readouterr().out
     assert not list((data.parent / "out").rglob("*.csv"))[1:]
+
+
+def test_the_data_bar_can_be_kept(tmp_path, models, monkeypatch, capsys):
+    monkeypatch.chdir(tmp_path)
+    picture = np.full((96, 160), 30, np.uint8)
+    picture[:88] = np.random.default_rng(0).integers(0, 255, (88, 160))
+    tag = (
+        "[System]\r\nSystemType=Apreo\r\n[Scan]\r\nPixelWidth=3e-9\r\nPixelHeight=3e-9\r\n[Image]\r\nResolutionY=88\r\n"
+    )
+    tifffile.imwrite("a.tif", picture, extratags=[(34682, 2, len(tag), tag, True)], metadata=None)
+    for arguments, lowest in (([], 88), (["--keep-data-bar"], 96)):
+        assert classify("a.tif", "--overwrite", *arguments) == 0
+        with (tmp_path / "out" / "a.tiles.csv").open(newline="", encoding="utf-8") as file:
+            lines = list(csv.DictReader(file))
+        assert max(int(line["y1"]) for line in lines) == lowest
+        assert {float(line["pixel_size_m"]) for line in lines} == {3e-9}
+        assert {line["pixel_size_source"] for line in lines} == {"FEI Scan.PixelWidth"}
 
 
 def test_other_settings_need_overwrite(data, models, capsys):

@@ -7,8 +7,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from napari_semclass.annotate import ImageEntry, MarkLayer
-from napari_semclass.annotate.project_file import load_layer, store_layer, with_full_path, with_stored_path
+from napari_semclass.annotate import Categories, ImageEntry, MarkLayer
+from napari_semclass.annotate.project_file import (
+    Stored,
+    from_json,
+    load_layer,
+    store_layer,
+    to_json,
+    with_full_path,
+    with_stored_path,
+)
+from napari_semclass.classify import Settings
 from napari_semclass.errors import SettingsError
 
 
@@ -55,3 +64,11 @@ def test_layers_whose_files_do_not_fit_are_refused(tmp_path, change):
     stored = store_layer(MarkLayer("a", "shapes", "s", shapes, (1, 2), ("rectangle", "polygon")), tmp_path)
     with pytest.raises(SettingsError, match="the layer s do not fit together"):
         load_layer(replace(stored, **change), tmp_path)
+
+
+def test_a_project_from_before_data_bars_could_be_kept_opens(tmp_path):
+    stored = Stored("now", 0, Categories(), (), (), (), "starter", Settings(tile=64, keep_data_bar=True), "", "", ())
+    content = json.loads(to_json(stored))
+    assert from_json(json.dumps(content).encode(), tmp_path).settings == stored.settings
+    del content["settings"]["keep_data_bar"]
+    assert from_json(json.dumps(content).encode(), tmp_path).settings == Settings(tile=64)

@@ -75,7 +75,7 @@ def test_every_plane_has_a_row_and_failures_stay_alone(data, tiny_model):
     good = rows["data/a.png"]
     assert list(good) == [
         *("file", "category", "confidence", "prob_dark", "prob_grey", "prob_bright"),
-        *("fraction_dark", "fraction_grey", "fraction_bright", "error"),
+        *("fraction_dark", "fraction_grey", "fraction_bright", "pixel_size_m", "pixel_size_source", "error"),
     ]
     shares = [float(good[f"prob_{name}"]) for name in ("dark", "grey", "bright")]
     assert float(good["confidence"]) == max(shares)
@@ -95,6 +95,31 @@ def test_the_record_says_how_it_was_made(data, tiny_model):
     assert content["finished"] >= content["started"]
     assert content["tiles"] == sum(entry["tiles"] for entry in content["files"]) > 0
     assert content["tiles_per_second"] == pytest.approx(content["tiles"] / content["seconds"], rel=0.01)
+
+
+def test_the_pixel_size_stands_in_every_table(data, tiny_model, three_bands):
+    resolution = {"resolution": (1 / 7.3, 1 / 7.3), "resolutionunit": "NONE"}
+    tifffile.imwrite(data / "fiji.tif", three_bands, imagej=True, metadata={"unit": "nm"}, **resolution)
+    run(tiny_model)
+    row, unknown = summary()["data/fiji.tif"], summary()["data/a.png"]
+    assert float(row["pixel_size_m"]) == pytest.approx(7.3e-9, rel=1e-5)
+    assert (unknown["pixel_size_m"], unknown["pixel_size_source"]) == ("", "")
+    (entry,) = (entry for entry in record()["files"] if entry["file"] == "data/fiji.tif")
+    assert entry["rows"][0]["pixel_size_m"] == pytest.approx(7.3e-9, rel=1e-5)
+    assert entry["rows"][0]["pixel_size_source"] == row["pixel_size_source"] == "ImageJ resolution and unit"
+    with (data.parent / "out" / "fiji.tiles.csv").open(newline="", encoding="utf-8") as file:
+        assert {line["pixel_size_m"] for line in csv.DictReader(file)} == {row["pixel_size_m"]}
+
+
+def test_a_record_from_before_data_bars_could_be_kept_is_continued(data, tiny_model):
+    run(tiny_model)
+    content = record()
+    del content["settings"]["keep_data_bar"]
+    for entry in content["files"]:
+        for row in entry["rows"]:
+            del row["pixel_size_m"], row["pixel_size_source"]
+    Path("out/run.json").write_text(json.dumps(content), encoding="utf-8")
+    assert {entry.file for entry in run(tiny_model).todo} == {"data/s.tif", "data/text.tif"}
 
 
 def test_whole_pictures_have_no_table_and_no_shapes(data, tiny_model):
@@ -142,7 +167,9 @@ def test_a_stem_that_clashes_later_moves_and_leaves_nothing_behind(data, tiny_mo
     assert run(tiny_model, "data/a.bmp").todo == []
 
 
-@pytest.mark.parametrize("settings", [Settings(tile=48), Settings(stride=16), Settings(mode="whole")])
+@pytest.mark.parametrize(
+    "settings", [Settings(tile=48), Settings(stride=16), Settings(mode="whole"), Settings(keep_data_bar=True)]
+)
 def test_other_settings_are_refused_unless_overwriting(data, tiny_model, settings):
     run(tiny_model)
     before = outputs()

@@ -12,7 +12,7 @@ from napari_semclass.classify import Settings, classification_steps, classify_mi
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.whole import square_crops
 from napari_semclass.errors import DeviceError, MicrographError, ModelError, SettingsError
-from napari_semclass.micrograph import DataBar, Micrograph, as_micrographs
+from napari_semclass.micrograph import DataBar, Metadata, Micrograph, as_micrographs
 from napari_semclass.model import Model
 
 
@@ -127,6 +127,25 @@ def test_the_data_bar_is_not_classified(tiny_model, three_bands):
     expected = classify_micrograph(bands(three_bands), tiny_model)
     np.testing.assert_allclose(prediction.probabilities, expected.probabilities, atol=1e-4)
     assert prediction.made["data_bars"] == [[96, 116]]
+
+
+def test_the_data_bar_is_classified_where_that_is_asked_for(tiny_model, three_bands):
+    barred = np.concatenate([three_bands, np.full((20, 160), 255, np.uint8)])
+    kept = classify_micrograph(
+        Micrograph(barred, known_bars=(DataBar(96, 116, 1.0),)), tiny_model, Settings(keep_data_bar=True)
+    )
+    assert max(y1 for _, y1 in kept.grid.rows) == 116
+    np.testing.assert_array_equal(kept.probabilities, classify_micrograph(bands(barred), tiny_model).probabilities)
+    assert kept.made["data_bars"] == []
+    assert kept.made["settings"]["keep_data_bar"] is True
+
+
+def test_the_prediction_says_where_its_pixel_size_is_from(tiny_model, three_bands):
+    known = Micrograph(three_bands, pixel_size=2e-9, metadata=Metadata((2e-9, 2e-9), "FEI PixelWidth"), known_bars=())
+    prediction = classify_micrograph(known, tiny_model)
+    assert (prediction.made["pixel_size_m"], prediction.made["pixel_size_source"]) == (2e-9, "FEI PixelWidth")
+    unknown = classify_micrograph(bands(three_bands), tiny_model)
+    assert (unknown.made["pixel_size_m"], unknown.pixel_size_source) == (None, "")
 
 
 def test_dihedral_averages_the_eight_views(tiny_model):

@@ -22,7 +22,7 @@ def prediction():
     grid = tile_grid((100, 70), 40, 30, [(0, 60), (80, 100)])
     probabilities = np.random.default_rng(0).dirichlet(np.ones(3), len(grid)).astype(np.float32)
     probabilities[-1] = np.nan
-    made = {"model": {"name": "toy", "sha256": "0" * 64}, "settings": {"mode": "tiles"}}
+    made = {"model": {"name": "toy", "sha256": "0" * 64}, "settings": {"mode": "tiles"}, "pixel_size_source": "FEI"}
     return Prediction(probabilities, grid, CATEGORIES, "a.tif", 2e-9, made)
 
 
@@ -35,7 +35,8 @@ def test_tiles_csv_has_a_line_for_each_computed_tile(prediction, tmp_path):
     write_tiles_csv(prediction, tmp_path / "t.csv")
     lines = read_csv(tmp_path / "t.csv")
     assert list(lines[0]) == [
-        *("row", "col", "y0", "x0", "y1", "x1", "category", "confidence", "prob_A", "prob_B", "prob_=C")
+        *("row", "col", "y0", "x0", "y1", "x1", "category", "confidence", "prob_A", "prob_B", "prob_=C"),
+        *("pixel_size_m", "pixel_size_source"),
     ]
     assert len(lines) == len(prediction.grid) - 1
     for index, line in enumerate(lines):
@@ -44,6 +45,7 @@ def test_tiles_csv_has_a_line_for_each_computed_tile(prediction, tmp_path):
         shares = [float(line[f"prob_{name}"]) for name in prediction.names]
         np.testing.assert_allclose(shares, prediction.probabilities[index], atol=1e-6)
         assert float(line["confidence"]) == max(shares)
+        assert (float(line["pixel_size_m"]), line["pixel_size_source"]) == (2e-9, "FEI")
         assert line["category"].removeprefix("'") == prediction.names[int(np.argmax(shares))]
 
 
@@ -58,6 +60,8 @@ def test_geojson_tiles_the_classified_area_without_overlap(prediction, tmp_path)
     write_geojson(prediction, tmp_path / "g.geojson")
     content = json.loads((tmp_path / "g.geojson").read_text(encoding="utf-8"))
     assert content["type"] == "FeatureCollection"
+    assert content["properties"] == {"pixel_size_m": 2e-9, "pixel_size_source": "FEI"}
+    assert {feature["properties"]["pixel_size_m"] for feature in content["features"]} == {2e-9}
     painted = np.zeros(prediction.grid.shape, dtype=int)
     cells = prediction.cells()
     labels = cells.expand(cells.labels(), np.arange(100), np.arange(70))
@@ -81,7 +85,7 @@ def test_json_holds_everything(prediction, tmp_path):
     write_json(prediction, tmp_path / "p.json")
     content = json.loads((tmp_path / "p.json").read_text(encoding="utf-8"))
     assert content["made"]["model"]["name"] == "toy"
-    assert content["pixel_size_m"] == 2e-9
+    assert (content["pixel_size_m"], content["pixel_size_source"]) == (2e-9, "FEI")
     assert content["categories"][1] == {"name": "B", "color": "#00ff00"}
     assert content["grid"]["rows"] == [list(row) for row in prediction.grid.rows]
     assert content["probabilities"][-1] is None
@@ -102,6 +106,7 @@ def test_a_whole_picture_is_one_shape(tmp_path):
     whole = Prediction(np.array([[0.2, 0.7, 0.1]], np.float32), whole_grid((50, 80)), CATEGORIES)
     write_geojson(whole, tmp_path / "g.geojson")
     (feature,) = json.loads((tmp_path / "g.geojson").read_text())["features"]
+    assert feature["properties"]["pixel_size_m"] is None
     assert feature["geometry"]["coordinates"][0][2] == [80, 50]
 
 
