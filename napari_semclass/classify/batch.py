@@ -12,8 +12,9 @@ from pathlib import Path
 from napari_semclass.classify.engine import classification_steps
 from napari_semclass.classify.grid import tile_grid
 from napari_semclass.classify.inputs import find_inputs
-from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.prediction import Prediction, Summary
 from napari_semclass.classify.record import Entry, Record, Row, resolved
+from napari_semclass.classify.rejection import rejection_of
 from napari_semclass.classify.results import Results
 from napari_semclass.classify.resume import make_plan, stamp
 from napari_semclass.classify.settings import Settings
@@ -185,12 +186,13 @@ def _opened_ahead(paths: list[Path]) -> Generator["Future[_Opened]", None, None]
 
 
 def _row(prediction: Prediction, file: str) -> Row:
-    shares = [round(share, 6) for share in prediction.mean_probabilities().tolist()]
-    best = max(range(len(shares)), key=shares.__getitem__)
-    fractions = [round(share, 6) for share in prediction.area_fractions().tolist()]
+    summary = Summary.of(prediction, prediction.cells())
+    shares = [round(share, 6) for share in summary.mean.tolist()]
+    fractions = [round(share, 6) for share in summary.fractions.tolist()]
     note = str((prediction.made or {}).get("note", ""))
     size, source = prediction.pixel_size, prediction.pixel_size_source
-    return Row(file, prediction.names[best], shares[best], shares, fractions, size, source, note=note)
+    answer = summary.answers[summary.answer].name
+    return Row(file, answer, max(shares), shares, fractions, size, source, note=note)
 
 
 def _reason(error: Exception, name: str) -> str:
@@ -211,6 +213,7 @@ def _reason(error: Exception, name: str) -> str:
 def _new_record(model: Model, settings: Settings) -> Record:
     device = choose_device(settings.device)
     values = resolved(settings, model.card)
+    rejection = rejection_of(settings.reject, model.card)
     if settings.mode == "tiles":  # impossible ones are refused here, once, and not with every file
         tile_grid((values["tile"], values["tile"]), values["tile"], values["stride"])
     return Record(
@@ -221,6 +224,7 @@ def _new_record(model: Model, settings: Settings) -> Record:
         settings=values,
         categories=list(model.card.names),
         started=_now(),
+        unknown="" if rejection is None else rejection.category.name,
     )
 
 

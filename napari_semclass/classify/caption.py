@@ -21,11 +21,11 @@ Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 @dataclass(frozen=True)
 class Entry:
-    """One line of the legend: a category, its colour (r, g, b) and its share in [0, 1]."""
+    """One line of the legend: a category, its colour (r, g, b) and its share in [0, 1], None for none."""
 
     name: str
     color: tuple[int, ...]
-    share: float
+    share: float | None
 
 
 @dataclass(frozen=True)
@@ -95,7 +95,7 @@ def _draw_entry(draw: ImageDraw.ImageDraw, x: int, y: int, sheet: _Sheet, entry:
     side = sheet.text
     top = y + (sheet.line - side) // 2
     draw.rectangle((x, top, x + side - 1, top + side - 1), entry.color, _OUTLINE)
-    share = percent(entry.share)
+    share = "" if entry.share is None else percent(entry.share)
     right = x + sheet.column_width - sheet.text
     share_width = face.getlength(share)
     middle = y + sheet.line / 2

@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Generator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.rejection import recorded, rejection_of
 from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.versions import versions
 from napari_semclass.classify.whole import whole_crops
@@ -76,7 +77,8 @@ def classification_steps(
     forward = Forward.on(model, settings.device, settings.batch, settings.dihedral)
     steps = model.card.preprocessing
     levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
-    made = _made(model, settings, forward, levels, micrograph)
+    rejection = rejection_of(settings.reject, model.card)
+    made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
     prediction = Prediction(
         np.full((len(grid), len(model.card.categories)), np.nan, dtype=np.float32),
         grid,
@@ -84,12 +86,14 @@ def classification_steps(
         micrograph.name,
         micrograph.pixel_size,
         made,
+        None if model.familiar is None else np.full(len(grid), np.nan, dtype=np.float32),
+        rejection,
     )
     if settings.mode == "whole":
         if stop.is_set():
             return
-        crops = whole_crops(micrograph, levels, model.card.input_size)
-        prediction.probabilities[0] = forward(crops).mean(axis=0)
+        shares, strange = forward.answers(whole_crops(micrograph, levels, model.card.input_size))
+        _fill(prediction, np.array([0]), shares.mean(axis=0), None if strange is None else strange.mean())
         yield Step(prediction, 1, 1)
         return
     done = 0
@@ -100,10 +104,17 @@ def classification_steps(
                 if stop.is_set():
                     return
                 batch, indices = np.split(indices, [min(forward.batch, most)])
-                prediction.probabilities[batch] = forward(np.stack([cut(int(index)) for index in batch]))
+                _fill(prediction, batch, *forward.answers(np.stack([cut(int(index)) for index in batch])))
                 made["precision"] = forward.precision_name  # may have changed: see Forward
                 done += len(batch)
                 yield Step(prediction, done, len(grid))
+
+
+def _fill(prediction: Prediction, tiles: NDArray[np.int64], shares: Any, strange: Any) -> None:
+    # Strangeness first: a tile counts as computed once it has probabilities.
+    if prediction.strangeness is not None:
+        prediction.strangeness[tiles] = strange
+    prediction.probabilities[tiles] = shares
 
 
 _Cut = Callable[[int], NDArray[np.float32]]

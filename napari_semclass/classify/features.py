@@ -13,11 +13,12 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_semclass.classify.feature_cache import FeatureCache
-from napari_semclass.classify.forward import Forward, overheard
+from napari_semclass.classify.forward import Forward
 from napari_semclass.errors import ModelError
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.micrograph.micrograph import LARGEST_FIELD_PX
 from napari_semclass.model import Model
+from napari_semclass.model.network import overheard
 from napari_semclass.model.preprocess import square
 
 _Boxes = NDArray[np.int64]
@@ -216,7 +217,7 @@ def _look(forward: Forward, tiles: NDArray[np.float32]) -> _Features:
         if sum(map(len, heard)) > len(tiles):  # memory ran out and parts were computed twice; now the batch fits
             heard.clear()
             forward(tiles)
-        return np.concatenate(heard)
+        return torch.cat(heard).cpu().numpy()
 
 
 def scores(features: _Features, model: Model) -> NDArray[np.float64]:

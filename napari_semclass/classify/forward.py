@@ -1,15 +1,12 @@
 """The forward pass: stacks of tiles to probabilities on the chosen device, with a batch that fits its memory."""
 
 import gc
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from torch import Tensor, nn
+from torch import Tensor
 
 from napari_semclass.errors import DeviceError, ModelError, brief
 from napari_semclass.model import Model
@@ -49,7 +46,13 @@ class Forward:
         return str(self.precision).removeprefix("torch.")
 
     def __call__(self, tiles: NDArray[np.float32]) -> NDArray[np.float32]:
-        """Probabilities (n, categories) of normalised grey tiles (n, side, side).
+        """Probabilities (n, categories) of normalised grey tiles (n, side, side); see `answers`."""
+        return self.answers(tiles)[0]
+
+    def answers(self, tiles: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """Probabilities (n, categories) of normalised grey tiles (n, side, side), and how strange they are.
+
+        Strangeness (n,) is None where the model cannot tell; see `model.familiar`.
 
         Raises
         ------
@@ -61,8 +64,12 @@ class Forward:
         stack = torch.from_numpy(tiles)
         while True:
             try:
-                parts = [self._probabilities(part.to(self.device)) for part in torch.split(stack, self.batch)]
-                return torch.cat(parts).numpy()
+                parts = [self._answers(part.to(self.device)) for part in torch.split(stack, self.batch)]
+                strange = [part for _, part in parts if part is not None]
+                return (
+                    torch.cat([part for part, _ in parts]).numpy(),
+                    torch.cat(strange).numpy() if strange else None,
+                )
             except (RuntimeError, MemoryError) as error:
                 out_of_memory = isinstance(error, MemoryError) or is_out_of_memory(error)
                 if not out_of_memory or self.batch == 1:
@@ -70,45 +77,24 @@ class Forward:
             self.batch = max(1, self.batch // 2)
             _release_memory(self.device)
 
-    def _probabilities(self, tiles: Tensor) -> Tensor:
+    def _answers(self, tiles: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode():
             views = _dihedral(tiles) if self.dihedral else [tiles]
-            mean = self._mean(views)
+            mean, strange = self._mean(views)
             if self.precision != torch.float32 and mean.isnan().any():
                 # Some networks pass what float16 can hold; from here on this one computes in float32.
                 self.precision = torch.float32
-                mean = self._mean(views)
+                mean, strange = self._mean(views)
         if mean.isnan().any():
             name = self.model.card.name
             raise ModelError(f"model {name}: its answer is not a number (NaN); the model is damaged, train it again.")
-        return mean
+        return mean, strange
 
-    def _mean(self, views: list[Tensor]) -> Tensor:
-        return torch.stack([self.model.probabilities(view, self.precision) for view in views]).mean(dim=0).cpu()
-
-
-@contextmanager
-def overheard(network: nn.Module) -> Iterator[list[NDArray[np.float32]]]:
-    """What the network's linear classifier is given while the block runs, one array (tiles, features) per batch.
-
-    Only by this thread: others may be classifying with the same network.
-    """
-    heard: list[NDArray[np.float32]] = []
-    own = threading.get_ident()
-
-    def hear(_: nn.Module, given: tuple[Tensor, ...]) -> None:
-        if threading.get_ident() == own:
-            heard.append(given[0].float().cpu().numpy())
-
-    classifier = network.get_classifier()  # type: ignore[operator]
-    if not isinstance(classifier, nn.Linear):
-        yield heard
-        return
-    hook = classifier.register_forward_pre_hook(hear)
-    try:
-        yield heard
-    finally:
-        hook.remove()
+    def _mean(self, views: list[Tensor]) -> tuple[Tensor, Tensor | None]:
+        answers = [self.model.answers(view, self.precision) for view in views]
+        strange = [each for _, each in answers if each is not None]
+        mean = torch.stack([each for each, _ in answers]).mean(dim=0).cpu()
+        return mean, torch.stack(strange).mean(dim=0).cpu() if strange else None
 
 
 def _dihedral(tiles: Tensor) -> list[Tensor]:

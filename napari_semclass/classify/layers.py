@@ -38,11 +38,12 @@ def labels_data(
     Returns
     -------
     (data, keywords, "labels")
-        Label 0 is not classified; label i is category i - 1. `features` name the category for napari's status bar.
+        Label 0 is not classified; label i is category i - 1, the last may be "unknown".
+        `features` name the category for napari's status bar.
     """
     first = next(p for p in predictions if p is not None)
     cells = [None if p is None else p.cells() for p in predictions]
-    pixels = label_pixels(cells, first.grid.shape, leading, len(first.categories))
+    pixels = label_pixels(cells, first.grid.shape, leading, len(first.answers))
     return pixels, labels_keywords(predictions, colors), "labels"
 
 
@@ -60,11 +61,9 @@ def labels_keywords(
     }
 
 
-def label_pixels(
-    cells: Sequence[Cells | None], shape: tuple[int, int], leading: tuple[int, ...], categories: int
-) -> Any:
+def label_pixels(cells: Sequence[Cells | None], shape: tuple[int, int], leading: tuple[int, ...], answers: int) -> Any:
     """Labels of every pixel: an array (*leading, height, width), or a list of lazy pyramid levels above 16 MP."""
-    dtype = np.uint8 if categories < 255 else np.uint16
+    dtype = np.uint8 if answers < 255 else np.uint16
     values = [None if c is None else c.labels().astype(dtype) for c in cells]
     return _pixels(cells, values, shape, leading, np.dtype(dtype))
 
@@ -97,13 +96,14 @@ def colormap(prediction: Prediction, colors: Mapping[str, str] | None = None) ->
     return {
         None: "#00000000",
         0: "#00000000",
-        **{i: chosen.get(c.name, c.color) for i, c in enumerate(prediction.categories, start=1)},
+        **{i: chosen.get(c.name, c.color) for i, c in enumerate(prediction.answers, start=1)},
     }
 
 
 def features(prediction: Prediction) -> dict[str, list[Any]]:
     """One row per label, 0 included; napari shows the row of the label under the cursor."""
-    return {"index": list(range(len(prediction.names) + 1)), "category": ["not classified", *prediction.names]}
+    names = ["not classified", *(answer.name for answer in prediction.answers)]
+    return {"index": list(range(len(names))), "category": names}
 
 
 def _pixels(

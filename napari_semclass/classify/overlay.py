@@ -66,12 +66,16 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
 def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:
     whole = prediction.whole
     shares = prediction.mean_probabilities() if whole else prediction.area_fractions()
+    # Of a whole picture shares are probabilities; "unknown" has none, and is named first where it is the answer.
     entries = [
         Entry(category.name, ImageColor.getrgb(category.color), float(share))
-        for category, share in zip(prediction.categories, shares, strict=True)
+        for category, share in zip(prediction.categories if whole else prediction.answers, shares, strict=True)
         if share > 0
     ]
-    entries.sort(key=lambda entry: -entry.share)
+    entries.sort(key=lambda entry: -(entry.share or 0))
+    if whole and prediction.rejection is not None and prediction.counts()[-1]:
+        unknown = prediction.rejection.category
+        entries.insert(0, Entry(unknown.name, ImageColor.getrgb(unknown.color), None))
     grid = prediction.grid
     steps = f", stride {grid.stride} px" if grid.stride != grid.tile else ""
     unit = "whole picture, share = probability" if whole else f"tiles of {grid.tile} px{steps}, share = area"
@@ -123,5 +127,5 @@ def _tint(prediction: Prediction, size: tuple[int, ...]) -> tuple[NDArray[np.uin
     )
     cells = prediction.cells()
     labels = cells.expand(cells.labels(), y, x)
-    colors = np.array([(0, 0, 0), *(ImageColor.getrgb(c.color) for c in prediction.categories)], dtype=np.uint8)
+    colors = np.array([(0, 0, 0), *(ImageColor.getrgb(c.color) for c in prediction.answers)], dtype=np.uint8)
     return colors[labels], labels > 0

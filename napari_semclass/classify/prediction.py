@@ -1,7 +1,7 @@
 """The Prediction: what a model said about each tile, and the votes, areas and totals that follow from it."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.classify.grid import TileGrid
+from napari_semclass.classify.rejection import Rejection, recorded
 from napari_semclass.model.card import Category
 
 # A label of 0 is napari's background, and marks what was not classified.
@@ -32,6 +33,11 @@ class Prediction:
     made : mapping
         How it was made: versions, device, precision, model name and hash, grey range, settings, and where the pixel
         size comes from.
+    strangeness : array (tiles,), float32, or None
+        How unlike the training each tile is: 1 is as far as only few held-out tiles of the training are. NaN where not
+        computed; None when the model cannot tell.
+    rejection : Rejection or None
+        What is unknown; None never says so. Replacing it changes answers, counts and areas, and computes nothing anew.
     """
 
     probabilities: NDArray[np.float32]
@@ -40,11 +46,24 @@ class Prediction:
     source: str = ""
     pixel_size: float | None = None
     made: Mapping[str, Any] | None = None
+    strangeness: NDArray[np.float32] | None = None
+    rejection: Rejection | None = None
 
     @property
     def names(self) -> tuple[str, ...]:
         """Category names, in the order of the probability columns."""
         return tuple(category.name for category in self.categories)
+
+    @property
+    def answers(self) -> tuple[Category, ...]:
+        """What a tile can be answered with: the categories, then "unknown" where it is said."""
+        return self.categories if self.rejection is None else (*self.categories, self.rejection.category)
+
+    def rejecting(self, rejection: Rejection | None) -> "Prediction":
+        """The same tiles under another rule for what is unknown."""
+        made = dict(self.made or {})
+        made["settings"] = {**made.get("settings", {}), "reject": recorded(rejection)}
+        return replace(self, rejection=rejection, made=made)
 
     @property
     def whole(self) -> bool:
@@ -62,8 +81,14 @@ class Prediction:
         return ~np.isnan(self.probabilities[:, 0])
 
     def tile_categories(self) -> NDArray[np.int64]:
-        """Index of each tile's most probable category, (tiles,); -1 where not computed."""
-        return np.where(self.done, np.nan_to_num(self.probabilities).argmax(axis=1), -1)
+        """Index of each tile's answer among `answers`, (tiles,); -1 where not computed.
+
+        It is the most probable category, or the index after the last one where the tile is unknown.
+        """
+        best = np.nan_to_num(self.probabilities).argmax(axis=1)
+        if self.rejection is not None:
+            best[self.rejection.rejects(self.tile_confidence(), self.strangeness)] = len(self.categories)
+        return np.where(self.done, best, -1)
 
     def tile_confidence(self) -> NDArray[np.float32]:
         """Largest probability of each tile, (tiles,), in [0, 1]; NaN where not computed."""
@@ -73,17 +98,21 @@ class Prediction:
     def cells(self) -> "Cells":
         """Votes on the cells that the tile edges cut: probabilities of all computed tiles over a cell, averaged."""
         rows, columns = self.grid.cells()
-        shape = len(self.grid.rows), len(self.grid.columns), len(self.categories)
+        shape = len(self.grid.rows), len(self.grid.columns)
         done = self.done
-        tiles = np.where(done[:, None], self.probabilities, 0).astype(np.float64)
-        summed = _on_cells(rows.cover, columns.cover, tiles.reshape(shape))
-        votes = _on_cells(rows.cover, columns.cover, done.reshape(*shape[:2], 1).astype(np.float64))
+        values = self.probabilities
+        if self.strangeness is not None:
+            values = np.column_stack([values, self.strangeness])
+        tiles = np.where(done[:, None], values, 0).astype(np.float64)
+        summed = _on_cells(rows.cover, columns.cover, tiles.reshape(*shape, -1))
+        votes = _on_cells(rows.cover, columns.cover, done.reshape(*shape, 1).astype(np.float64))
         with np.errstate(invalid="ignore"):
-            mean = np.where(votes > 0, summed / votes, np.nan)
-        return Cells(rows.edges, columns.edges, mean.astype(np.float32))
+            mean = np.where(votes > 0, summed / votes, np.nan).astype(np.float32)
+        strangeness = None if self.strangeness is None else mean[..., -1]
+        return Cells(rows.edges, columns.edges, mean[..., : len(self.categories)], strangeness, self.rejection)
 
     def area_fractions(self) -> NDArray[np.float64]:
-        """Share of the classified area whose most probable category is each one, (categories,); sums to 1."""
+        """Share of the classified area with each of `answers`, (answers,); sums to 1."""
         return self.cells().area_fractions()
 
     def mean_probabilities(self) -> NDArray[np.float64]:
@@ -91,20 +120,21 @@ class Prediction:
         return self.cells().mean_probabilities()
 
     def counts(self) -> NDArray[np.int64]:
-        """Number of tiles per category, (categories,)."""
-        return np.bincount(self.tile_categories() + 1, minlength=len(self.categories) + 1)[1:]
+        """Number of tiles with each of `answers`, (answers,)."""
+        return np.bincount(self.tile_categories() + 1, minlength=len(self.answers) + 1)[1:]
 
 
 @dataclass(frozen=True, eq=False)
 class Summary:
     """What a legend and a table say about a prediction, computed once.
 
-    `counts` (categories,) tiles of each category; `fractions` (categories,) area shares; `mean` (categories,)
-    area-weighted probabilities. All are of what was classified when the summary was made.
+    `answers` are the categories, and "unknown" after them where it is said; `counts` (answers,) tiles of each;
+    `fractions` (answers,) area shares; `mean` (categories,) area-weighted probabilities. All are of what was
+    classified when the summary was made.
     """
 
     source: str
-    categories: tuple[Category, ...]
+    answers: tuple[Category, ...]
     whole: bool
     counts: NDArray[np.int64]
     fractions: NDArray[np.float64]
@@ -115,12 +145,20 @@ class Summary:
         """Summarise a prediction whose cells are at hand."""
         return cls(
             prediction.source,
-            prediction.categories,
+            prediction.answers,
             prediction.whole,
             prediction.counts(),
             cells.area_fractions(),
             cells.mean_probabilities(),
         )
+
+    @property
+    def answer(self) -> int:
+        """Index among `answers` of the one for the whole micrograph: "unknown" where more than half of it is."""
+        unknown = len(self.mean)
+        if unknown < len(self.answers) and self.fractions[unknown] > 0.5:
+            return unknown
+        return int(np.nan_to_num(self.mean).argmax())
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,21 +166,29 @@ class Cells:
     """Averaged probabilities on a rectilinear grid.
 
     `y_edges` (rows + 1) and `x_edges` (columns + 1) in level-0 pixels; `probabilities`
-    (rows, columns, categories), NaN where no tile was computed or none lies (a data bar).
+    (rows, columns, categories), NaN where no tile was computed or none lies (a data bar). `strangeness`
+    (rows, columns) is averaged alike, None where the model cannot tell; `rejection` is the prediction's.
     """
 
     y_edges: NDArray[np.int64]
     x_edges: NDArray[np.int64]
     probabilities: NDArray[np.float32]
+    strangeness: NDArray[np.float32] | None = None
+    rejection: Rejection | None = None
 
     @cached_property
     def _labels(self) -> NDArray[np.uint16]:
         known = ~np.isnan(self.probabilities[..., 0])
         best = np.nan_to_num(self.probabilities).argmax(axis=-1) + 1
+        if self.rejection is not None:
+            best[self.rejection.rejects(self.confidence(), self.strangeness)] = self.probabilities.shape[-1] + 1
         return np.where(known, best, NOT_CLASSIFIED).astype(np.uint16)
 
     def labels(self) -> NDArray[np.uint16]:
-        """Index of the most probable category plus 1, (rows, columns); 0 where nothing is known."""
+        """Index of the most probable category plus 1, (rows, columns); 0 where nothing was classified.
+
+        What is unknown has the number after the last category's.
+        """
         return self._labels
 
     def confidence(self) -> NDArray[np.float32]:
@@ -156,11 +202,11 @@ class Cells:
 
     def area_fractions(self) -> NDArray[np.float64]:
         """As `Prediction.area_fractions`."""
-        categories = self.probabilities.shape[-1]
+        answers = self.probabilities.shape[-1] + (self.rejection is not None)
         area, labels = self.areas(), self.labels()
         covered = area[labels != NOT_CLASSIFIED].sum()
-        sums = np.bincount(labels.ravel(), weights=area.ravel(), minlength=categories + 1)[1:]
-        return sums / covered if covered else np.zeros(categories)
+        sums = np.bincount(labels.ravel(), weights=area.ravel(), minlength=answers + 1)[1:]
+        return sums / covered if covered else np.zeros(answers)
 
     def mean_probabilities(self) -> NDArray[np.float64]:
         """As `Prediction.mean_probabilities`."""

@@ -9,6 +9,7 @@ from typing import Any, Literal
 from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer, field_validator
 from pydantic.dataclasses import dataclass
 
+from napari_semclass.classify.rejection import recorded, rejection_of
 from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.tables import length_cell, write_csv
 from napari_semclass.errors import OutputError
@@ -85,13 +86,21 @@ class Record:
     tiles: int = 0
     tiles_per_second: float = 0.0
     files: list[Entry] = field(default_factory=list)
+    unknown: str = ""
     format: Literal[1] = FORMAT
+
+    @property
+    def answers(self) -> list[str]:
+        """The categories, and after them what is unknown is called, where it is said."""
+        return [*self.categories, self.unknown] if self.unknown else self.categories
 
     def made_like(self, other: "Record") -> bool:
         """Whether model and settings agree in all that decides results; device and batch size do not."""
-        decisive = ("mode", "tile", "stride", "dihedral", "keep_data_bar")
         # What a record of an earlier version does not name was not done then.
-        same_settings = all(self.settings.get(name, False) == other.settings.get(name, False) for name in decisive)
+        decisive = {"mode": "", "tile": 0, "stride": 0, "dihedral": False, "keep_data_bar": False, "reject": "off"}
+        same_settings = all(
+            self.settings.get(name, absent) == other.settings.get(name, absent) for name, absent in decisive.items()
+        )
         return same_settings and self.model.get("sha256") == other.model.get("sha256")
 
     def save(self, out: Path) -> None:
@@ -108,15 +117,16 @@ class Record:
         with replacing(out / RECORD_NAME) as temporary:
             temporary.write_bytes(_RECORDS.dump_json(self, indent=1))
         names = self.categories
-        header = ["file", "category", "confidence", *(f"prob_{n}" for n in names), *(f"fraction_{n}" for n in names)]
+        header = ["file", "category", "confidence", *(f"prob_{n}" for n in names)]
+        header += [f"fraction_{name}" for name in self.answers]
         header += ["pixel_size_m", "pixel_size_source", "error"]
         write_csv(out / SUMMARY_NAME, header, self._lines())
 
     def _lines(self) -> Iterator[list[Any]]:
-        empty = [None] * len(self.categories)
+        no_shares, no_fractions = [None] * len(self.categories), [None] * len(self.answers)
         for entry in self.files:
             for row in entry.rows:
-                shares = [*(row.probabilities or empty), *(row.fractions or empty)]
+                shares = [*(row.probabilities or no_shares), *(row.fractions or no_fractions)]
                 size = length_cell(row.pixel_size_m)
                 yield [row.file, row.category, row.confidence, *shares, size, row.pixel_size_source, row.error]
 
@@ -148,7 +158,7 @@ def load_record(out: Path) -> Record | None:
 
 def resolved(settings: Settings, card: Card) -> dict[str, Any]:
     """The settings with defaults filled in from the card, so that equal results mean equal settings."""
-    values = asdict(settings)
+    values = asdict(settings) | {"reject": recorded(rejection_of(settings.reject, card))}
     if settings.mode == "whole":
         return values | {"tile": None, "stride": None}
     tile = settings.tile or card.tile

@@ -9,6 +9,7 @@ from napari_semclass.micrograph import Micrograph
 from napari_semclass.model.card import Card
 
 Mode = Literal["tiles", "whole"]
+_REJECT = "auto, off or the least confidence, 0 to 1"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Settings:
         Average over the eight flips and right-angle turns of each tile: slower by eight, a little better.
     keep_data_bar : bool
         Take data bars for specimen: their rows are classified, too, and count for the grey range.
+    reject : "auto", "off" or float
+        When to answer "unknown". A number is the least confidence, in [0, 1]; "auto" takes the model's own, if it has
+        one. Both also call unknown what is unlike the model's training, where the model can tell. "off" never does.
     """
 
     mode: Mode = "tiles"
@@ -37,6 +41,7 @@ class Settings:
     batch: int | None = None
     dihedral: bool = False
     keep_data_bar: bool = False
+    reject: str | float = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what no micrograph or device could make sense of."""
@@ -44,6 +49,10 @@ class Settings:
             raise SettingsError(f"mode {self.mode!r} is unknown; use {' or '.join(get_args(Mode))}.")
         if self.batch is not None and self.batch < 1:
             raise SettingsError(f"batch {self.batch} is impossible; use at least 1 tile per batch.")
+        if isinstance(self.reject, str) and self.reject not in ("auto", "off"):
+            raise SettingsError(f"reject {self.reject!r} is unknown; use {_REJECT}.")
+        if not isinstance(self.reject, str) and not 0 <= self.reject <= 1:
+            raise SettingsError(f"reject {self.reject:g} is impossible; use {_REJECT}.")
 
     def seen(self, micrograph: Micrograph) -> Micrograph:
         """The micrograph as it is classified: without data bars where these are to be kept."""

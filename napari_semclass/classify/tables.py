@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_semclass.classify.prediction import NOT_CLASSIFIED, Prediction
 from napari_semclass.writing import replacing
@@ -19,8 +20,9 @@ def write_tiles_csv(prediction: Prediction, path: str | Path) -> None:
     """Write one line per computed tile.
 
     Columns: `row`, `col` (indices of the tile in its grid), `y0`, `x0`, `y1`, `x1` (half-open box in pixels),
-    `category`, `confidence`, one `prob_<Category>` per category (in [0, 1], six decimals), `pixel_size_m` (metres,
-    empty when unknown) and `pixel_size_source`. A category whose name begins like a spreadsheet formula gets a
+    `category` (or "unknown"), `confidence`, one `prob_<Category>` per category (in [0, 1], six decimals),
+    `pixel_size_m` (metres, empty when unknown), `pixel_size_source` and `strangeness` (how unlike the training, very
+    above 1; empty where the model cannot tell). A category whose name begins like a spreadsheet formula gets a
     leading apostrophe in the `category` column.
 
     Raises
@@ -29,7 +31,7 @@ def write_tiles_csv(prediction: Prediction, path: str | Path) -> None:
         When the file cannot be written.
     """
     header = ["row", "col", "y0", "x0", "y1", "x1", "category", "confidence"]
-    header += [*(f"prob_{name}" for name in prediction.names), "pixel_size_m", "pixel_size_source"]
+    header += [*(f"prob_{name}" for name in prediction.names), "pixel_size_m", "pixel_size_source", "strangeness"]
     write_csv(path, header, _tile_lines(prediction))
 
 
@@ -57,11 +59,15 @@ def write_json(prediction: Prediction, path: str | Path) -> None:
             "rows": grid.rows,
             "columns": grid.columns,
         },
-        "area_fractions": dict(zip(prediction.names, prediction.area_fractions().tolist(), strict=True)),
+        "rejection": _rejection(prediction),
+        "area_fractions": dict(
+            zip((answer.name for answer in prediction.answers), prediction.area_fractions().tolist(), strict=True)
+        ),
         "probabilities": [
             [round(float(value), 6) for value in tile] if done else None
             for tile, done in zip(prediction.probabilities, prediction.done, strict=True)
         ],
+        "strangeness": None if prediction.strangeness is None else _finite(prediction.strangeness),
     }
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(_json(content))
@@ -113,6 +119,19 @@ def _scale(prediction: Prediction) -> dict[str, Any]:
     return {"pixel_size_m": prediction.pixel_size, "pixel_size_source": prediction.pixel_size_source}
 
 
+def _rejection(prediction: Prediction) -> dict[str, Any] | None:
+    """What is unknown, and by which rule."""
+    rule = prediction.rejection
+    if rule is None:
+        return None
+    category = {"name": rule.category.name, "color": rule.category.color}
+    return {"least_confidence": rule.confidence, "most_strangeness": rule.strangeness, "category": category}
+
+
+def _finite(values: NDArray[np.float32]) -> list[float | None]:
+    return [None if np.isnan(value) else round(float(value), 6) for value in values]
+
+
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
         return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
@@ -123,12 +142,13 @@ def _cell(value: Any) -> Any:
 
 def _tile_lines(prediction: Prediction) -> Iterator[list[Any]]:
     columns = len(prediction.grid.columns)
-    categories, boxes = prediction.tile_categories(), prediction.grid.boxes()
+    answers, boxes = prediction.tile_categories(), prediction.grid.boxes()
     scale = length_cell(prediction.pixel_size), prediction.pixel_size_source
     for index in np.flatnonzero(prediction.done):
         values = prediction.probabilities[index].tolist()
-        name = prediction.names[categories[index]]
-        yield [*divmod(int(index), columns), *boxes[index].tolist(), name, max(values), *values, *scale]
+        name = prediction.answers[answers[index]].name
+        strange = None if prediction.strangeness is None else float(prediction.strangeness[index])
+        yield [*divmod(int(index), columns), *boxes[index].tolist(), name, max(values), *values, *scale, strange]
 
 
 def _features(prediction: Prediction) -> Iterator[dict[str, Any]]:
@@ -137,7 +157,7 @@ def _features(prediction: Prediction) -> Iterator[dict[str, Any]]:
     for row, column in np.argwhere(labels != NOT_CLASSIFIED):
         y0, y1 = cells.y_edges[row : row + 2].tolist()
         x0, x1 = cells.x_edges[column : column + 2].tolist()
-        category = prediction.categories[labels[row, column] - 1]
+        category = prediction.answers[labels[row, column] - 1]
         yield {
             "type": "Feature",
             "geometry": {"type": "Polygon", "coordinates": [[[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]]},

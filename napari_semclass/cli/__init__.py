@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import napari_semclass
-from napari_semclass.cli.arguments import positive
+from napari_semclass.cli.arguments import auto_off_or_share, positive
 from napari_semclass.cli.audit import add_audit, audit
 from napari_semclass.cli.evaluate import add_evaluate, evaluate
 from napari_semclass.cli.info import add_info, info
@@ -99,5 +99,13 @@ def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
     add("--dihedral", action="store_true", help="average over flips and turns of each tile: eight times the work")
     add("--keep-data-bar", action="store_true", help="classify the data bar, too, instead of leaving it out")
+    add(
+        "--reject",
+        default="auto",
+        type=auto_off_or_share,
+        metavar="auto|off|C",
+        help="when to answer unknown: below the confidence C (0 to 1) or unlike the model's training; auto: by the "
+        "model's own measure; off: never (default: auto)",
+    )
     add("--batch", type=positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
     add("--overwrite", action="store_true", help="classify again what is done, also with another model or settings")

@@ -16,6 +16,19 @@ def positive(text: str) -> int:
     return number
 
 
+def auto_off_or_share(text: str) -> str | float:
+    """`auto`, `off`, or a number from 0 to 1, as argparse reads it."""
+    if text in ("auto", "off"):
+        return text
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither auto nor off nor a confidence from 0 to 1")
+    return number
+
+
 def model_file(out: str) -> Path:
     """Where a model goes that `--out` names: a file, or a name in the user's folder of models.
 

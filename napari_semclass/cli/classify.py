@@ -25,6 +25,7 @@ def classify(options: argparse.Namespace) -> int:
         batch=options.batch,
         dihedral=options.dihedral,
         keep_data_bar=options.keep_data_bar,
+        reject=options.reject,
     )
     batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite)
     run_batch(batch)
@@ -83,7 +84,7 @@ def _counts(batch: Batch) -> list[str]:
     counts = Counter(row.category for row in rows)
     areas = {
         name: sum(row.fractions[index] for row in rows) / len(rows) if rows else 0.0
-        for index, name in enumerate(batch.record.categories)
+        for index, name in enumerate(batch.record.answers)
     }
     whole = batch.settings.mode == "whole"
     names = sorted((n for n in areas if counts[n] or (areas[n] and not whole)), key=lambda n: (-counts[n], -areas[n]))

@@ -68,6 +68,6 @@ def learn(options: argparse.Namespace) -> int:
             except StopIteration as end:
                 result = end.value
                 break
-    save_model(result.model.network, result.model.card, out, half=False)
+    save_model(result.model.network, result.model.card, out, half=False, familiar=result.model.familiar)
     print(f"{result.sentence}\n{out}")
     return 0

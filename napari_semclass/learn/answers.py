@@ -3,9 +3,11 @@
 from collections.abc import Callable
 
 import numpy as np
+import torch
 from numpy.typing import NDArray
 
-from napari_semclass.classify.forward import Forward, overheard
+from napari_semclass.classify.forward import Forward
+from napari_semclass.model.network import overheard
 
 _AT_ONCE = 64  # tiles made float at a time; the forward pass divides them further
 _SMALLEST = 1e-38  # a probability that float32 still tells from 0
@@ -51,7 +53,7 @@ def answers_of(
                 answers = forward(chunk)
             probabilities.append(answers)
             if heard:
-                features.append(np.concatenate(heard)[wanted[start : start + len(chunk)]])
+                features.append(torch.cat(heard).cpu().numpy()[wanted[start : start + len(chunk)]])
             progress(start + len(chunk))
     shares = np.concatenate(probabilities).astype(np.float64)
     logits = np.log(np.maximum(shares, _SMALLEST)) * forward.model.card.temperature

@@ -12,11 +12,13 @@ from torch import nn
 
 from napari_semclass.classify.features import scores
 from napari_semclass.errors import ModelError, SettingsError
+from napari_semclass.learn.familiar import FEWEST, KEPT, answered, fit_familiar, parts_of, scaled
 from napari_semclass.learn.linear_head import LinearHead, fit_linear_head, fit_temperature, group_weights
 from napari_semclass.learn.measure import Metrics, measure
 from napari_semclass.learn.metrics import Share, percent
 from napari_semclass.learn.split import fold_samples
-from napari_semclass.model import Category, Model, TestResult
+from napari_semclass.model import Answered, Category, Model, TestResult
+from napari_semclass.model.familiar import Familiar
 from napari_semclass.model.file import model_hash, stored_tensors
 
 # Of 0.001 to 10, best or nearly so in macro-F1 and likelihood on unseen specimens with 14 to 1,000 tiles to learn from.
@@ -24,6 +26,7 @@ _REGULARISATION = 0.01
 _LEAST_SPREAD = 1.0  # better on unseen specimens than 0 in all 42 draws of 14 to 1,967 tiles
 _MOST_FOLDS = 5
 _FEWEST_GROUPS = 5  # with fewer, drawing them again says nothing about the spread
+_NO_ANSWERS: tuple[Answered, ...] = ()
 _QUICKLY = "Quick learning on the network of"
 _TEMPERATURES = (0.25, 4.0)  # beyond, a few lucky or unlucky tiles decide
 
@@ -81,8 +84,13 @@ def fit_quick(
     if len(np.unique(labels)) < 2:
         raise SettingsError("learning needs examples of at least two categories.")
     names = tuple(category.name for category in categories)
-    metrics = _test(features, labels, groups, pictures, names) if testable else None
+    held_out = _held_out(features, labels, groups, len(names)) if testable else None
+    metrics = None if held_out is None else _measured(held_out.logits, labels, pictures, groups, names)
     head = _fit(features, labels, len(categories))
+    familiar, reliability = None, _NO_ANSWERS
+    if held_out is not None and metrics is not None:
+        familiar, strangeness = _familiar(features, labels, held_out)
+        reliability = answered(softmax(held_out.logits / metrics.temperature, axis=1), labels, strangeness)
     sentence = f"{tested[:1].upper()}{tested[1:]}."
     if testable and metrics is None:
         sentence = "Not tested: the marks cannot be divided so that every category is learned without its test tiles."
@@ -102,17 +110,28 @@ def fit_quick(
         tile=tile,
         temperature=1.0 if metrics is None else round(metrics.temperature, 4),
         unknown_threshold=None,
+        familiar_kept=None if familiar is None else KEPT,
+        reliability=reliability,
         tests=() if metrics is None else (_test_result(metrics, tested),),
         provenance=_provenance(base),
     )
     network = _with_head(base.network, head)
-    return QuickResult(Model(network, card, model_hash(stored_tensors(network), card)), metrics, sentence)
+    sha256 = model_hash(stored_tensors(network, familiar), card)
+    return QuickResult(Model(network, card, sha256, familiar), metrics, sentence)
 
 
 def predict(features: NDArray[np.float32], model: Model) -> NDArray[np.float32]:
     """Probabilities (n, categories) of features (n, features), as classifying the tiles would give them."""
     shares = softmax(scores(features, model) / model.card.temperature, axis=1)
     return np.asarray(shares, dtype=np.float32)
+
+
+def strangeness(features: NDArray[np.float32], model: Model) -> NDArray[np.float32] | None:
+    """How unlike the training tiles are (n,), from their features (n, features); None where the model cannot tell."""
+    if model.familiar is None:
+        return None
+    logits = torch.from_numpy(scores(features, model))
+    return model.familiar.strangeness(torch.from_numpy(features), logits).numpy()
 
 
 def _provenance(base: Model) -> str:
@@ -134,24 +153,52 @@ def _interval(share: Share, groups: int) -> str:
     return f" (95 % interval {percent(share.low)} to {percent(share.high)})"
 
 
-def _test(
-    features: NDArray[np.float32],
-    labels: NDArray[np.int64],
-    groups: NDArray[np.int64],
-    pictures: NDArray[np.int64],
-    names: tuple[str, ...],
-) -> Metrics | None:
-    """Figures from heads each of which never saw the group that it answers for."""
+@dataclass(frozen=True, eq=False)
+class _HeldOut:
+    """Scores (tiles, categories) and parts of strangeness (tiles, 2) from fits that never saw the tile's group."""
+
+    logits: NDArray[np.float64]
+    parts: NDArray[np.float64]
+
+
+def _held_out(
+    features: NDArray[np.float32], labels: NDArray[np.int64], groups: NDArray[np.int64], categories: int
+) -> _HeldOut | None:
+    """What fits say of groups that they never saw; None where the groups cannot be divided for that."""
     least = min(len(np.unique(groups[labels == label])) for label in np.unique(labels))
     if least < 2:
         return None
     folds = fold_samples(labels, groups, min(_MOST_FOLDS, least), seed=0)
-    logits = np.full((len(labels), len(names)), np.nan)
+    found = _HeldOut(np.full((len(labels), categories), np.nan), np.full((len(labels), 2), np.nan))
     for fold in np.unique(folds):
         held_out = folds == fold
         if len(np.unique(labels[~held_out])) < len(np.unique(labels)):
             return None  # no way of dividing leaves every category something to learn from
-        logits[held_out] = _fit(features[~held_out], labels[~held_out], len(names)).logits(features[held_out])
+        seen, asked = features[~held_out], features[held_out]
+        found.logits[held_out] = _fit(seen, labels[~held_out], categories).logits(asked)
+        if len(labels) >= FEWEST:
+            familiar = fit_familiar(seen, labels[~held_out])
+            found.parts[held_out] = parts_of(familiar, asked, found.logits[held_out])
+    return found
+
+
+def _familiar(
+    features: NDArray[np.float32], labels: NDArray[np.int64], held_out: _HeldOut
+) -> tuple[Familiar | None, NDArray[np.float32] | None]:
+    """Statistics of all tiles, scaled on held-out ones, and the strangeness of these; None of too few."""
+    if len(labels) < FEWEST:
+        return None, None
+    return scaled(fit_familiar(features, labels), held_out.parts)
+
+
+def _measured(
+    logits: NDArray[np.float64],
+    labels: NDArray[np.int64],
+    pictures: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    names: tuple[str, ...],
+) -> Metrics:
+    """Figures of held-out scores, with the temperature that suits them."""
     temperature = float(np.clip(fit_temperature(logits, labels), *_TEMPERATURES))
     return measure(logits, labels, pictures, groups, names, unit="tile", temperature=temperature)
 

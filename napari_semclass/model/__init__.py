@@ -8,7 +8,7 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
-        "card": ["Card", "Category", "Preprocessing", "TestResult"],
+        "card": ["Answered", "Card", "Category", "Preprocessing", "TestResult"],
         "device": ["choose_device"],
         "file": ["load_model_file", "save_model"],
         "network": ["Model", "build_network"],
@@ -17,6 +17,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
 )
 
 if TYPE_CHECKING:
+    from napari_semclass.model.card import Answered as Answered
     from napari_semclass.model.card import Card as Card
     from napari_semclass.model.card import Category as Category
     from napari_semclass.model.card import Preprocessing as Preprocessing

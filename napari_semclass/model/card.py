@@ -65,6 +65,15 @@ class TestResult:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Answered:
+    """Of held-out tiles: the share answered with at least this confidence, and how many of those answers are right."""
+
+    confidence: _Share
+    coverage: _Share
+    accuracy: _Share
+
+
+@dataclass(frozen=True, config=_STRICT)
 class Card:
     """What a classifier knows about itself.
 
@@ -90,6 +99,11 @@ class Card:
         Logits are divided by it before the softmax.
     unknown_threshold : float or None
         Confidence below which an answer should read "unknown"; None when not measured.
+    familiar_kept : float or None
+        Share of held-out tiles of the training whose strangeness stays below 1; None when the file holds no
+        statistics to tell what is unlike the training. See `model.familiar`.
+    reliability : tuple of Answered
+        What it answers, and how often rightly, as the least confidence rises; empty when not measured.
     tests : tuple of TestResult
     provenance, licence, credit : str
         How it was made, what others may do with it, and whom to credit.
@@ -108,6 +122,8 @@ class Card:
     pixel_size_range: tuple[float, float] | None = None
     temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
     unknown_threshold: _Share | None = None
+    familiar_kept: _Share | None = None
+    reliability: Annotated[tuple[Answered, ...], Field(max_length=100)] = ()
     tests: tuple[TestResult, ...] = ()
     provenance: _Text = ""
     licence: _Text = ""

@@ -13,6 +13,7 @@ from torch import Tensor
 
 from napari_semclass.errors import ModelError
 from napari_semclass.model.card import CARD_BYTES, Card, card_from_json
+from napari_semclass.model.familiar import Familiar, read_familiar
 from napari_semclass.model.network import Model, build_network
 from napari_semclass.writing import replacing
 
@@ -24,7 +25,9 @@ _DTYPES = (torch.float16, torch.bfloat16, torch.float32)
 _NOT_STORED = "num_batches_tracked"
 
 
-def save_model(network: torch.nn.Module, card: Card, path: str | Path, *, half: bool = True) -> Model:
+def save_model(
+    network: torch.nn.Module, card: Card, path: str | Path, *, half: bool = True, familiar: Familiar | None = None
+) -> Model:
     """Write a network and its card as one file, whole or not at all.
 
     Parameters
@@ -36,6 +39,8 @@ def save_model(network: torch.nn.Module, card: Card, path: str | Path, *, half: 
         Replaced when it exists.
     half : bool
         Store weights as float16 (half the size).
+    familiar : Familiar
+        What its training looked like; the card says so by its `familiar_kept`.
 
     Returns
     -------
@@ -48,19 +53,20 @@ def save_model(network: torch.nn.Module, card: Card, path: str | Path, *, half: 
         When the file cannot be written.
     """
     path = Path(path)
-    tensors = {name: _halved(value) if half else value for name, value in stored_tensors(network).items()}
+    tensors = {name: _halved(value) if half else value for name, value in stored_tensors(network, familiar).items()}
     with replacing(path) as temporary:
         temporary.write_bytes(dump_tensors(tensors, metadata={METADATA_KEY: card.to_json()}))
     return load_model_file(path)
 
 
-def stored_tensors(network: torch.nn.Module) -> dict[str, Tensor]:
-    """The tensors of a network that its file holds."""
-    return {
+def stored_tensors(network: torch.nn.Module, familiar: Familiar | None = None) -> dict[str, Tensor]:
+    """The tensors that a model's file holds."""
+    weights = {
         name: value.detach().cpu().contiguous()
         for name, value in network.state_dict().items()
         if not name.endswith(_NOT_STORED)
     }
+    return weights if familiar is None else weights | familiar.tensors()
 
 
 def load_model_file(path: str | Path) -> Model:
@@ -83,9 +89,14 @@ def load_model_file(path: str | Path) -> Model:
         skeleton = build_network(card.backbone, len(card.categories), str(path))
     weights = {name: value for name, value in tensors.items() if not name.startswith("card.")}
     _refuse_mismatch(path, skeleton.state_dict(), weights)
+    classifier = skeleton.get_classifier()  # type: ignore[operator]
+    width = classifier.in_features if isinstance(classifier, torch.nn.Linear) else None
+    familiar = read_familiar(
+        tensors, width, len(card.categories), expected=card.familiar_kept is not None, source=str(path)
+    )
     network = build_network(card.backbone, len(card.categories), str(path))
     network.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
-    return Model(network.requires_grad_(False), card, model_hash(tensors, card))
+    return Model(network.requires_grad_(False), card, model_hash(tensors, card), familiar)
 
 
 def read_card(path: str | Path) -> Card:

@@ -1,6 +1,9 @@
 """The network: a timm classifier with its card, from grey tiles to probabilities."""
 
 import copy
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import torch
@@ -8,16 +11,18 @@ from torch import Tensor, nn
 
 from napari_semclass.errors import ModelError, brief
 from napari_semclass.model.card import Card
+from napari_semclass.model.familiar import Familiar
 from napari_semclass.model.preprocess import network_input
 
 
 @dataclass(frozen=True, eq=False)
 class Model:
-    """A classifier: the network, its card, and the hash of both as they stand on disk."""
+    """A classifier: the network, its card, the hash of both as they stand on disk, and what it finds familiar."""
 
     network: nn.Module
     card: Card
     sha256: str
+    familiar: Familiar | None = None
 
     def logits(self, tiles: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
         """Unscaled scores (n, categories), float32, of normalised grey tiles (n, height, width) in [0, 1].
@@ -35,6 +40,14 @@ class Model:
         """Probabilities (n, categories), float32, rows summing to 1; the card's temperature is applied."""
         return torch.softmax(self.logits(tiles, precision) / self.card.temperature, dim=1)
 
+    def answers(self, tiles: Tensor, precision: torch.dtype = torch.float32) -> tuple[Tensor, Tensor | None]:
+        """Probabilities (n, categories) of tiles and, where the model can tell, their strangeness (n,)."""
+        if self.familiar is None:
+            return self.probabilities(tiles, precision), None
+        with overheard(self.network) as heard:
+            logits = self.logits(tiles, precision)
+        return torch.softmax(logits / self.card.temperature, dim=1), self.familiar.strangeness(torch.cat(heard), logits)
+
     def on(self, device: torch.device) -> "Model":
         """The same model with its network on `device`, in the memory layout that is fastest there.
 
@@ -44,7 +57,31 @@ class Model:
         network = self.network if here == device.type else copy.deepcopy(self.network).to(device)
         if device.type != "mps":
             network = network.to(memory_format=torch.channels_last)
-        return Model(network, self.card, self.sha256)
+        return Model(network, self.card, self.sha256, self.familiar and self.familiar.on(device))
+
+
+@contextmanager
+def overheard(network: nn.Module) -> Iterator[list[Tensor]]:
+    """What the network's linear classifier is given while the block runs, one float32 (tiles, features) per batch.
+
+    Only by this thread: others may be classifying with the same network. Nothing where there is no such classifier.
+    """
+    heard: list[Tensor] = []
+    own = threading.get_ident()
+
+    def hear(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+        if threading.get_ident() == own:
+            heard.append(given[0].float())
+
+    classifier = network.get_classifier()  # type: ignore[operator]
+    if not isinstance(classifier, nn.Linear):
+        yield heard
+        return
+    hook = classifier.register_forward_pre_hook(hear)
+    try:
+        yield heard
+    finally:
+        hook.remove()
 
 
 def build_network(backbone: str, categories: int, source: str = "the card") -> nn.Module:

@@ -9,9 +9,11 @@ from importlib import import_module
 from typing import Any
 
 import numpy as np
+from napari.layers import Labels
 
 from napari_semclass.classify.layers import LayerData, label_pixels, score_data
 from napari_semclass.classify.prediction import Cells, Prediction, Summary
+from napari_semclass.classify.rejection import Rejection
 from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
 from napari_semclass.micrograph import Micrograph
@@ -72,6 +74,36 @@ def classify_job(
             drawing.finish(plane)
         if any(prediction is not None for prediction in predictions):
             yield drawing.update(None, before, total, rate(before))
+
+
+@dataclass(frozen=True, eq=False)
+class Redrawn:
+    """What a result layer shows under another rule for what is unknown."""
+
+    labels: Labels
+    predictions: tuple[Prediction | None, ...]
+    summaries: tuple[Summary | None, ...]
+    data: Any
+
+
+def reject_job(
+    shown: Sequence[tuple[Labels, Sequence[Prediction | None], tuple[int, ...]]],
+    rejection: Rejection | None,
+    stop: threading.Event,
+) -> Generator[Redrawn, None, None]:
+    """Yield every result layer's labels under this rule; `shown` has its predictions and its leading axes."""
+    for labels, before, leading in shown:
+        if stop.is_set():
+            return
+        predictions = tuple(one and one.rejecting(rejection) for one in before)
+        cells = [one and one.cells() for one in predictions]
+        summaries = tuple(
+            None if one is None or on is None else Summary.of(one, on)
+            for one, on in zip(predictions, cells, strict=True)
+        )
+        first = next(one for one in predictions if one is not None)
+        data = label_pixels(cells, first.grid.shape, leading, len(first.answers))
+        yield Redrawn(labels, predictions, summaries, data)
 
 
 def count_tiles(micrographs: Sequence[Micrograph], settings: Settings, card: Card, stop: threading.Event) -> int:
@@ -149,7 +181,7 @@ class Drawing:
         if plane is not None:
             self.finish(plane)
         first = next(p for p in self.predictions if p is not None)
-        data = label_pixels(self._cells, first.grid.shape, self._target.leading, len(first.categories))
+        data = label_pixels(self._cells, first.grid.shape, self._target.leading, len(first.answers))
         self._drawn = time.perf_counter()
         # Large stacks take long to draw: never more than a tenth of the time goes into it.
         self._pause = max(_EVERY, 10 * (self._drawn - begun))

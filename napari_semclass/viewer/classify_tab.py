@@ -10,9 +10,10 @@ from qtpy.QtGui import QGuiApplication, QKeySequence
 from qtpy.QtWidgets import QFileDialog, QShortcut, QVBoxLayout, QWidget
 
 from napari_semclass.classify.layers import LayerData
+from napari_semclass.classify.rejection import rejection_of
 from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
-from napari_semclass.viewer.classify_job import Update, classify_job, estimate_job, score_job
+from napari_semclass.viewer.classify_job import Redrawn, Update, classify_job, estimate_job, reject_job, score_job
 from napari_semclass.viewer.command import command
 from napari_semclass.viewer.export_job import export_job
 from napari_semclass.viewer.input_panel import InputPanel
@@ -21,7 +22,9 @@ from napari_semclass.viewer.layers import (
     Targets,
     image_of,
     leading_of,
+    model_of,
     predictions_of,
+    redraw,
     results,
     show_result,
     show_scores,
@@ -53,7 +56,7 @@ class ClassifyTab(QWidget):
         self.results = ResultsPanel(viewer)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 6, 0, 0)
-        for widget in (self.settings, self.run, self.results):
+        for widget in (self.settings, self.run, self.settings.reject, self.results):
             layout.addWidget(widget)
         layout.addStretch(1)
         layout.setStretch(layout.indexOf(self.results), 10)
@@ -68,6 +71,7 @@ class ClassifyTab(QWidget):
         self._inputs.data_bars_changed.connect(self._choice_changed)
         self._inputs.model_changed.connect(lambda: self.settings.set_card(self._inputs.card()))
         self.settings.value_changed.connect(self._settings_changed)
+        self.settings.reject.value_changed.connect(self._reject)
         self.run.classify_requested.connect(self.classify)
         self.run.stop_requested.connect(self.stop)
         self.results.export_requested.connect(self._ask_where_to_export)
@@ -130,6 +134,24 @@ class ClassifyTab(QWidget):
         work = partial(score_job, predictions_of(labels), leading_of(labels), category)
         self._board.start("map", work, partial(self._map_drawn, labels))
 
+    def _reject(self) -> None:
+        """Say "unknown" of what is shown by the rule chosen now; nothing is classified again."""
+        self.targets.settings = self.settings.value()
+        if self.state.phase is not Phase.IDLE:
+            return  # taken up when the run ends
+        model, card = self._inputs.model(), self._inputs.card()
+        shown = [layer for layer in results(self._viewer) if model_of(layer) == model]
+        if card is None or not shown:
+            return
+        rejection = rejection_of(self.settings.reject.value(), card)
+        work = partial(reject_job, [(layer, predictions_of(layer), leading_of(layer)) for layer in shown], rejection)
+        self._board.start("reject", work, self._rejected)
+
+    def _rejected(self, update: Redrawn) -> None:
+        if update.labels in self._viewer.layers:
+            redraw(update.labels, update.predictions, update.summaries, update.data, self.results.shown_colors())
+            self.results.refresh()
+
     def export(self, folder: str) -> None:
         """Write overlay, CSV, GeoJSON and JSON of every result into a folder, in the background."""
         work = [(layer, image_of(self._viewer, layer)) for layer in results(self._viewer)]
@@ -162,6 +184,8 @@ class ClassifyTab(QWidget):
     def _classify_ended(self, settings: Settings, failure: str | None) -> None:
         stopped = self.state.phase is Phase.STOPPING
         self.state.phase = Phase.IDLE
+        if self.settings.reject.value() != settings.reject:
+            self._reject()
         done, total, rate = self.state.done, self.state.total, self.state.rate
         if failure or (self._problems and not done):
             self.state.say(failure or self._problems[0], problem=True)

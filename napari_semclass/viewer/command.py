@@ -23,6 +23,8 @@ def command(layers: Sequence[Image], model: str, settings: Settings) -> str:
         words.append("--dihedral")
     if settings.keep_data_bar:
         words.append("--keep-data-bar")
+    if settings.reject != "auto":
+        words += ["--reject", f"{settings.reject}"]
     return shlex.join(words)
 
 

@@ -46,7 +46,10 @@ def _free(stem: Path) -> Path:
 def recoloured(prediction: Prediction, colors: Mapping[str, str]) -> Prediction:
     """The same prediction in the colours the user chose."""
     categories = tuple(replace(c, color=colors.get(c.name, c.color)) for c in prediction.categories)
-    return replace(prediction, categories=categories)
+    rejection = prediction.rejection
+    if rejection is not None:
+        rejection = rejection.colored(colors.get(rejection.category.name, rejection.category.color))
+    return replace(prediction, categories=categories, rejection=rejection)
 
 
 def _file_name(name: str) -> str:

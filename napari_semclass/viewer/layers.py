@@ -126,17 +126,11 @@ def show_result(
     present = next((layer for layer in results(viewer) if _belongs(layer) == mine), None)
     ndim = len(target.leading) + 2
     if present is not None and present.multiscale == isinstance(data, list) and present.ndim == ndim:
-        present.data = data
         now = placement(present)
         for key, value in placement(target.layer).items():
             if not np.array_equal(now[key], value):  # each of them makes napari draw all over again
                 setattr(present, key, value)
-        before = present.metadata[METADATA_KEY].get(COLORS_KEY)
-        present.metadata = {**present.metadata, **keywords["metadata"]}
-        if not present.features.equals(DataFrame(keywords["features"])):
-            present.features = keywords["features"]
-        if before != keywords["colormap"]:
-            present.colormap = keywords["colormap"]
+        redraw(present, predictions, summaries, data, colors)
         return present
     if present is not None:
         viewer.layers.remove(present)
@@ -144,6 +138,30 @@ def show_result(
     labels.editable = False
     viewer.layers.insert(_above(viewer, target.layer), labels)
     return labels
+
+
+def redraw(
+    labels: Labels,
+    predictions: Sequence[Prediction | None],
+    summaries: Sequence[Summary | None],
+    data: Any,
+    colors: Mapping[str, str],
+) -> None:
+    """Bring what a result layer shows up to date; it stays where it is."""
+    keywords = labels_keywords(predictions, colors)
+    held = labels.metadata[METADATA_KEY]
+    labels.data = data
+    now = {SUMMARIES_KEY: list(summaries), COLORS_KEY: keywords["colormap"]}
+    labels.metadata = {**labels.metadata, METADATA_KEY: {**held, **keywords["metadata"][METADATA_KEY], **now}}
+    if not labels.features.equals(DataFrame(keywords["features"])):
+        labels.features = keywords["features"]
+    if held.get(COLORS_KEY) != keywords["colormap"]:
+        labels.colormap = keywords["colormap"]
+
+
+def model_of(labels: Labels) -> str:
+    """The model (name or path) whose result a layer shows."""
+    return str(labels.metadata[METADATA_KEY][RESULT_KEY])
 
 
 def _belongs(labels: Labels) -> tuple[Any, Any]:

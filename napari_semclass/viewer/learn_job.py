@@ -16,6 +16,7 @@ from napari_semclass.annotate.learning import Looking, learn_labelled
 from napari_semclass.annotate.tiles import MarkedTiles, mark_tiles
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.rejection import rejection_of
 from napari_semclass.classify.settings import Settings
 from napari_semclass.model.card import Card
 from napari_semclass.viewer.classify_job import Drawing, Update
@@ -134,7 +135,7 @@ def _keep(result: "QuickResult", folder: Path) -> Path:
 
     path = folder / f"{QUICK}.safetensors"
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(result.model.network, result.model.card, path, half=False)
+    save_model(result.model.network, result.model.card, path, half=False, familiar=result.model.familiar)
     return path
 
 
@@ -159,7 +160,7 @@ def _predict(
 ) -> Generator[Update | Looking | tuple[Suggestion, ...], None, None]:
     """Predict everything in view and draw it; then suggest what to mark next."""
     from napari_semclass.classify.features import feature_steps
-    from napari_semclass.learn.quick import predict
+    from napari_semclass.learn.quick import predict, strangeness
 
     tile, device = result.model.card.tile, wish.settings.device
     places: list[_Place] = []
@@ -184,6 +185,8 @@ def _predict(
                     "pixel_size_m": micrograph.pixel_size,
                     "pixel_size_source": micrograph.pixel_size_source,
                 },
+                strangeness(step.features, result.model),
+                rejection_of(wish.settings.reject, result.model.card),
             )
             drawing.finish(plane)
             places.append(_Place(target, plane, grid, sum(map(len, seen))))

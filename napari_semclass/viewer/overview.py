@@ -33,13 +33,14 @@ class Overview(QTreeWidget):
         self.blockSignals(True)
         self.clear()
         for layer, plane, summary in rows:
-            best = int(np.nan_to_num(summary.mean).argmax())
+            answer = summary.answer
+            sure = summary.mean[answer] if answer < len(summary.mean) else np.nanmax(summary.mean)
             item = QTreeWidgetItem(self)
             texts = (
                 summary.source,
-                summary.categories[best].name,
-                f"{100 * summary.fractions[best]:.0f} %",
-                f"{100 * summary.mean[best]:.0f} %",
+                summary.answers[answer].name,
+                f"{100 * summary.fractions[answer]:.0f} %",
+                f"{100 * sure:.0f} %",
             )
             for column, text in enumerate(texts):
                 item.setText(column, text)

@@ -96,9 +96,11 @@ class ResultsPanel(QWidget):
         summary = rows[keys.index(self._current)][2]
         self.title.setText(_sentence(summary))
         counts = np.zeros_like(summary.counts) if summary.whole else summary.counts
-        shares = summary.mean if summary.whole else summary.fractions
+        # Of a whole picture the legend shows probabilities; what is unknown has none.
+        shares = np.pad(summary.mean, (0, len(summary.answers) - len(summary.mean)))
+        shares = shares if summary.whole else summary.fractions
         self.legend.setHeaderLabels(["Category", "", "Probability"] if summary.whole else ["Category", "Tiles", "Area"])
-        self.legend.show_categories(summary.categories, self.colors, self.hidden, counts.tolist(), shares.tolist())
+        self.legend.show_categories(summary.answers, self.colors, self.hidden, counts.tolist(), shares.tolist())
         if len(rows) > 1:
             self.overview.show_results(rows, self._current)
 
@@ -166,7 +168,7 @@ class ResultsPanel(QWidget):
 
 def surest_tile(prediction: Prediction, category: str) -> int | None:
     """The tile of a category with the largest confidence; None when no tile has it."""
-    has_it = prediction.tile_categories() == prediction.names.index(category)
+    has_it = prediction.tile_categories() == [answer.name for answer in prediction.answers].index(category)
     if not has_it.any():
         return None
     confidence = prediction.tile_confidence()
@@ -177,7 +179,10 @@ def _sentence(summary: Summary) -> str:
     source = escape(summary.source)
     if summary.whole:
         best = int(summary.mean.argmax())
-        return f"<b>{source}</b>: {escape(summary.categories[best].name)}, {100 * summary.mean[best]:.0f} % sure"
+        likeliest = f"{escape(summary.answers[best].name)}, {100 * summary.mean[best]:.0f} % sure"
+        if summary.answer != best:
+            return f"<b>{source}</b>: {escape(summary.answers[summary.answer].name)} (at best {likeliest})"
+        return f"<b>{source}</b>: {likeliest}"
     most = int(summary.fractions.argmax())
-    name = escape(summary.categories[most].name)
+    name = escape(summary.answers[most].name)
     return f"<b>{source}</b>: mostly {name} ({100 * summary.fractions[most]:.0f} % of the area)"

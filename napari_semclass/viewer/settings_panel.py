@@ -10,18 +10,23 @@ from superqt import QCollapsible
 
 from napari_semclass.classify.settings import Settings
 from napari_semclass.model.card import Card
+from napari_semclass.viewer.reject_panel import RejectPanel
 
 _LARGEST = 16_384
 
 
 class SettingsPanel(QWidget):
-    """Edits a `Settings`; `value_changed` fires for the user's edits only."""
+    """Edits a `Settings`; `value_changed` fires for the user's edits only.
+
+    `reject` is a panel of its own, which stands with the results: it changes them without classifying again.
+    """
 
     value_changed = Signal()
 
     def __init__(self, parent: QWidget | None = None) -> None:
         super().__init__(parent)
         self._card: Card | None = None
+        self.reject = RejectPanel()
         self.tiles = QRadioButton("&Tiles")
         self.tiles.setToolTip("Say what is where: every tile of the micrograph gets its category")
         self.whole = QRadioButton("&Whole picture")
@@ -62,6 +67,7 @@ class SettingsPanel(QWidget):
             device=str(self.device.value),
             dihedral=bool(self.dihedral.value),
             keep_data_bar=bool(self.keep_data_bar.value),
+            reject=self.reject.value(),
         )
 
     def set_value(self, settings: Settings) -> None:
@@ -76,12 +82,14 @@ class SettingsPanel(QWidget):
         self.device.value = settings.device
         self.dihedral.value = settings.dihedral
         self.keep_data_bar.value = settings.keep_data_bar
+        self.reject.set_value(settings.reject)
         self.blockSignals(False)
         self._edited()
 
     def set_card(self, card: Card | None) -> None:
         """Take the model's own tile and stride."""
         self._card = card
+        self.reject.set_card(card)
         self.set_value(replace(self.value(), tile=None, stride=None))
 
     def _more(self) -> QCollapsible:

@@ -17,7 +17,7 @@ def show_prediction(micrograph: Micrograph, prediction: Prediction) -> None:
     viewer = napari.Viewer(title="SEM classifier")
     layer = viewer.add_image(micrograph.pixels, name=Path(micrograph.name).name, rgb=micrograph.rgb)
     cells = prediction.cells()
-    data = label_pixels([cells], prediction.grid.shape, (), len(prediction.categories))
+    data = label_pixels([cells], prediction.grid.shape, (), len(prediction.answers))
     show_result(viewer, target_of(layer), [prediction], [Summary.of(prediction, cells)], data, {}, "starter")
     viewer.window.add_dock_widget(SemClassifier(viewer), name="SEM classifier", area="right")
     napari.run()

@@ -10,14 +10,17 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 
+from napari_semclass.learn.familiar import FEWEST, KEPT, answered, fit_familiar, parts_of, scaled
 from napari_semclass.learn.held_out import HeldOutTiles, write_held_out
 from napari_semclass.learn.linear_head import fit_temperature
 from napari_semclass.learn.measure import Metrics, measure
 from napari_semclass.learn.metrics import Share
 from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card, Model, TestResult, save_model
-from semclass_training.prepare import Prepared, logits_of_samples
+from napari_semclass.model.familiar import Familiar
+from semclass_training.prepare import Prepared, features_of_samples, logits_of_samples
 
+_LOOKED_AT = 4000  # training tiles that stand for all in what is familiar
 _TEMPERATURES = (0.25, 4.0)  # a temperature beyond comes from too few mistakes, not from the network
 
 PROTOCOL = (
@@ -55,6 +58,7 @@ def conclude(
         When the model or the table cannot be written.
     """
     metrics: dict[str, Any] = {}
+    familiar = None
     held_out = prepared.validation
     if held_out is not None:
         logits = logits_of_samples(network, card, held_out, device)
@@ -69,9 +73,38 @@ def conclude(
             temperature=temperature,
         )
         metrics = found.to_json()
-        card = replace(card, temperature=round(temperature, 4), tests=(test_result(found, prepared),))
-        write_held_out(_answered(logits / temperature, prepared, held_out), table)
-    return save_model(network.cpu(), card, out), metrics
+        answers = _answered(logits / temperature, prepared, held_out)
+        familiar, strangeness = _familiar(network, card, prepared, held_out, logits, device)
+        card = replace(
+            card,
+            temperature=round(temperature, 4),
+            familiar_kept=None if familiar is None else KEPT,
+            reliability=answered(answers.probabilities, held_out.labels, strangeness),
+            tests=(test_result(found, prepared),),
+        )
+        write_held_out(answers, table)
+    return save_model(network.cpu(), card, out, familiar=familiar), metrics
+
+
+def _familiar(
+    network: nn.Module,
+    card: Card,
+    prepared: Prepared,
+    held_out: Samples,
+    logits: NDArray[np.float64],
+    device: torch.device,
+) -> tuple[Familiar | None, NDArray[np.float32] | None]:
+    """What the training looks like to the network, scaled on held-out tiles, and the strangeness of these.
+
+    None where there are too few of them, or where the network does not end in one linear classifier.
+    """
+    if len(held_out) < FEWEST or not isinstance(network.get_classifier(), nn.Linear):  # type: ignore[operator]
+        return None, None
+    training = prepared.training
+    drawn = np.random.default_rng(0).permutation(len(training))[:_LOOKED_AT]
+    seen = features_of_samples(network, card, training.at(drawn), device)
+    familiar = fit_familiar(seen, training.labels[drawn])
+    return scaled(familiar, parts_of(familiar, features_of_samples(network, card, held_out, device), logits))
 
 
 def _answered(scaled: NDArray[np.float64], prepared: Prepared, held_out: Samples) -> HeldOutTiles:

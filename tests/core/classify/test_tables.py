@@ -36,7 +36,7 @@ def test_tiles_csv_has_a_line_for_each_computed_tile(prediction, tmp_path):
     lines = read_csv(tmp_path / "t.csv")
     assert list(lines[0]) == [
         *("row", "col", "y0", "x0", "y1", "x1", "category", "confidence", "prob_A", "prob_B", "prob_=C"),
-        *("pixel_size_m", "pixel_size_source"),
+        *("pixel_size_m", "pixel_size_source", "strangeness"),
     ]
     assert len(lines) == len(prediction.grid) - 1
     for index, line in enumerate(lines):
