@@ -73,3 +73,35 @@ def models(tiny_model: Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     save_model(tiny_model.network, tiny_model.card, folder / "tiny.safetensors", half=False)
     monkeypatch.setenv("SEMCLASS_MODELS", str(folder))
     return folder
+
+
+@pytest.fixture(scope="session")
+def wary_model(tiny_model: Model, three_bands: np.ndarray) -> Model:
+    """Learned from the tiles of six micrographs like `three_bands`: it knows what is unlike them."""
+    from napari_semclass.classify import Settings
+    from napari_semclass.classify.features import feature_steps
+    from napari_semclass.learn.quick import fit_quick
+    from napari_semclass.micrograph import as_micrographs
+
+    random = np.random.default_rng(1)
+    features, labels, groups = [], [], []
+    for picture in range(6):
+        pixels = np.clip(three_bands + random.normal(0, 4, three_bands.shape), 0, 255).astype(np.uint8)
+        micrograph = as_micrographs(pixels)[0]
+        boxes = Settings(tile=32).grid(micrograph, tiny_model.card).boxes()
+        *_, last = feature_steps(micrograph, tiny_model, boxes, tile=32, device="cpu")
+        features.append(last.features)
+        labels += [int(x0 >= 64) + int(x0 >= 96) for _, x0, _, _ in boxes.tolist()]
+        groups += [picture] * len(boxes)
+    return fit_quick(
+        np.concatenate(features),
+        np.array(labels),
+        np.array(groups),
+        np.array(groups),
+        tiny_model.card.categories,
+        tiny_model,
+        tile=32,
+        name="wary",
+        title="Wary",
+        tested="tested on other images",
+    ).model

@@ -3,21 +3,33 @@
 import argparse
 import sys
 from collections.abc import Callable, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from scipy.special import softmax
 
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.dataset import Picture, data_sha256, read_manifest
+from napari_semclass.learn.familiar import KEPT, answered, fit_familiar, parts_of, scaled
 from napari_semclass.learn.frozen import Looks, fit_on, held_out_heads, look_at, whole_probabilities
 from napari_semclass.learn.head_plan import HeadPlan, read_head_plan
 from napari_semclass.learn.linear_head import LinearHead, fit_temperature
 from napari_semclass.learn.metrics import accuracy, balanced_accuracy, recalls, with_interval
 from napari_semclass.learn.split import leave_one_group_out
-from napari_semclass.model import Card, Category, Preprocessing, TestResult, build_network, save_model
+from napari_semclass.model import (
+    Answered,
+    Card,
+    Category,
+    Preprocessing,
+    TestResult,
+    build_network,
+    load_model_file,
+    save_model,
+)
+from napari_semclass.model.familiar import Familiar
 from semclass_training.imagenet import imagenet_backbone
 
 HERE = Path(__file__).parent
@@ -38,8 +50,8 @@ CATEGORIES = (
 DESCRIPTION = (
     "A starter: a first guess among the ten NFFA-EUROPE categories, made to be retrained on your own micrographs."
     " It was fitted on only {n} pictures of very uneven categories (Tips 2, Biological and Patterned_surface 5 "
-    "each, Porous_Sponge 6, MEMS 7), so expect it to be wrong often on specimens unlike those, and it always "
-    "answers one of its ten categories, whatever it is shown."
+    "each, Porous_Sponge 6, MEMS 7), so expect it to be wrong often on specimens unlike those. What is "
+    "unlike its pictures is called unknown, but not reliably: it has seen too few to know what is usual."
 )
 PROVENANCE = (
     "Linear head (logistic regression) on frozen tf_efficientnet_lite0 features (ImageNet start weights), fitted "
@@ -94,16 +106,39 @@ def look_at_all(pictures: Sequence[Picture], card: Card, plan: HeadPlan) -> list
     return looks
 
 
-def tested(pictures: Sequence[Picture], looks: Sequence[Looks], plan: HeadPlan) -> tuple[tuple[TestResult, ...], float]:
-    """Leave-one-group-out results for whole pictures and for tiles, and the temperature fitted on held-out crops."""
+@dataclass(frozen=True, eq=False)
+class Tested:
+    """What leaving one group out tells: test results, temperature, and what makes answers unknown."""
+
+    results: tuple[TestResult, ...]
+    temperature: float
+    familiar: Familiar
+    reliability: tuple[Answered, ...]
+
+
+def familiar_of(indices: Sequence[int], looks: Sequence[Looks], labels: NDArray[np.int64]) -> Familiar:
+    """Statistics of all that was looked at in these pictures."""
+    seen = [np.concatenate([*looks[index].views, looks[index].whole, looks[index].tiles]) for index in indices]
+    return fit_familiar(np.concatenate(seen), np.repeat(labels[list(indices)], [len(part) for part in seen]))
+
+
+def tested(pictures: Sequence[Picture], looks: Sequence[Looks], plan: HeadPlan) -> Tested:
+    """Leave-one-group-out results for whole pictures and for tiles.
+
+    The temperature is fitted on held-out crops of whole pictures, strangeness is scaled on held-out tiles.
+    """
     labels, groups = numbered(pictures)
     images = np.zeros(len(pictures), dtype=np.int64)
     tiles: list[NDArray[np.int64]] = [np.zeros(0, dtype=np.int64)] * len(pictures)
-    scores, truths = [], []
+    scores, truths, parts, sure = [], [], [], []
     splits = list(leave_one_group_out(pictures))
     heads = held_out_heads(splits, looks, labels, groups, len(CATEGORIES), plan)
     for number, (held_out, head) in enumerate(heads, start=1):
+        rest = np.setdiff1d(np.arange(len(pictures)), held_out).tolist()
+        familiar = familiar_of(rest, looks, labels)
         for index in held_out:
+            sure.append((index, head.logits(looks[index].tiles)))
+            parts.append(parts_of(familiar, looks[index].tiles, sure[-1][1]))
             images[index] = whole_probabilities(head, looks[index]).argmax()
             tiles[index] = head.logits(looks[index].tiles).argmax(axis=1)
             scores.append(head.logits(looks[index].whole))
@@ -118,7 +153,11 @@ def tested(pictures: Sequence[Picture], looks: Sequence[Looks], plan: HeadPlan) 
         result("tile", labels[owner], np.concatenate(tiles), owner, groups[owner], sha256),
     )
     testable = np.isin(np.concatenate(truths), [c for c in set(labels) if len(set(groups[labels == c])) > 1])
-    return results, fit_temperature(np.concatenate(scores)[testable], np.concatenate(truths)[testable])
+    temperature = fit_temperature(np.concatenate(scores)[testable], np.concatenate(truths)[testable])
+    familiar, strangeness = scaled(familiar_of(range(len(pictures)), looks, labels), np.concatenate(parts))
+    tile_truths = np.concatenate([np.full(len(logits), labels[index]) for index, logits in sure])
+    shares = softmax(np.concatenate([logits for _, logits in sure]) / temperature, axis=1)
+    return Tested(results, temperature, familiar, answered(shares, tile_truths, strangeness))
 
 
 def result(
@@ -154,7 +193,7 @@ def result(
     )
 
 
-def save(head: LinearHead, card: Card, out: Path) -> str:
+def save(head: LinearHead, card: Card, familiar: Familiar, out: Path) -> str:
     """Put the head on the backbone, write the model, and return its hash."""
     backbone = imagenet_backbone(card.backbone)
     network = build_network(card.backbone, len(card.categories))
@@ -163,7 +202,7 @@ def save(head: LinearHead, card: Card, out: Path) -> str:
     with torch.no_grad():
         classifier.weight.copy_(torch.from_numpy(head.weight))
         classifier.bias.copy_(torch.from_numpy(head.bias))
-    return save_model(network, card, out).sha256
+    return save_model(network, card, out, familiar=familiar).sha256
 
 
 def main() -> int:
@@ -172,6 +211,9 @@ def main() -> int:
     arguments.add_argument("--data", type=Path, required=True, help="folder with manifest.csv and the NFFA pictures")
     arguments.add_argument("--plan", type=Path, default=HERE / "starter.toml")
     arguments.add_argument("--out", type=Path, default=OUT)
+    arguments.add_argument(
+        "--keep-weights", action="store_true", help="leave OUT's weights and tests; renew what tells the unknown"
+    )
     options = arguments.parse_args()
     try:
         plan = read_head_plan(options.plan)
@@ -179,19 +221,26 @@ def main() -> int:
         card = blank_card(plan)
         looks = look_at_all(pictures, card, plan)
         labels, groups = numbered(pictures)
-        tests, temperature = tested(pictures, looks, plan)
-        head = fit_on(range(len(pictures)), looks, labels, groups, len(CATEGORIES), plan)
+        found = tested(pictures, looks, plan)
         card = replace(
             card,
             description=DESCRIPTION.format(n=len(pictures)),
-            tests=tests,
-            temperature=round(temperature, 4),
+            tests=found.results,
+            temperature=round(found.temperature, 4),
+            familiar_kept=KEPT,
+            reliability=found.reliability,
         )
-        sha256 = save(head, card, options.out)
+        if options.keep_weights:
+            before = load_model_file(options.out)
+            card = replace(card, tests=before.card.tests, temperature=before.card.temperature)
+            sha256 = save_model(before.network, card, options.out, familiar=found.familiar).sha256
+        else:
+            head = fit_on(range(len(pictures)), looks, labels, groups, len(CATEGORIES), plan)
+            sha256 = save(head, card, found.familiar, options.out)
     except SemclassError as error:
         print(f"fit_starter: error: {error}", file=sys.stderr)
         return 2
-    for test in tests:
+    for test in card.tests:
         low, high = test.accuracy_interval
         balanced_low, balanced_high = test.balanced_accuracy_interval
         print(
@@ -199,7 +248,12 @@ def main() -> int:
             f"{test.accuracy:.3f} [{low:.3f}, {high:.3f}], balanced {test.balanced_accuracy:.3f} "
             f"[{balanced_low:.3f}, {balanced_high:.3f}]\n  recall {test.recall}"
         )
-    print(f"temperature {temperature:.3f}; {options.out}: {options.out.stat().st_size:,} bytes, sha256 {sha256}")
+    print(
+        "\n".join(
+            f"from {p.confidence:.4f}: {p.coverage:.3f} answered, {p.accuracy:.3f} right" for p in card.reliability
+        )
+    )
+    print(f"temperature {card.temperature:.3f}; {options.out}: {options.out.stat().st_size:,} bytes, sha256 {sha256}")
     return 0
 
 

@@ -12,7 +12,9 @@ from torch import Tensor, nn
 from napari_semclass.errors import ModelError, brief
 from napari_semclass.model.card import Card
 from napari_semclass.model.familiar import Familiar
-from napari_semclass.model.preprocess import network_input
+from napari_semclass.model.preprocess import is_blank, network_input
+
+_BLANK = 2.0  # strangeness of tiles that show nothing, whatever the network makes of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,7 +48,9 @@ class Model:
             return self.probabilities(tiles, precision), None
         with overheard(self.network) as heard:
             logits = self.logits(tiles, precision)
-        return torch.softmax(logits / self.card.temperature, dim=1), self.familiar.strangeness(torch.cat(heard), logits)
+        strangeness = self.familiar.strangeness(torch.cat(heard), logits)
+        blank = is_blank(tiles) & (strangeness <= 1)
+        return torch.softmax(logits / self.card.temperature, dim=1), strangeness.masked_fill(blank, _BLANK)
 
     def on(self, device: torch.device) -> "Model":
         """The same model with its network on `device`, in the memory layout that is fastest there.

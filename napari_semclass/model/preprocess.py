@@ -16,6 +16,15 @@ def square(crop: NDArray[np.float32], side: int) -> NDArray[np.float32]:
     return np.pad(crop, [(n // 2, n - n // 2) for n in missing], mode="symmetric")
 
 
+def is_blank(tiles: Tensor) -> Tensor:
+    """Which tiles (n, height, width) of grey levels in [0, 1] show nothing, (n,): nine pixels in ten are alike.
+
+    Saturated ones are among them. Alike is up to four of 255 grey levels from the tile's median.
+    """
+    some = tiles[:, ::2, ::2].flatten(1).float()
+    return ((some - some.median(dim=1, keepdim=True).values).abs() <= 4 / 255).float().mean(dim=1) > 0.9
+
+
 def network_input(tiles: Tensor, card: Card) -> Tensor:
     """Resize (antialiased bilinear), standardise and repeat to three channels.
 
