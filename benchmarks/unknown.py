@@ -128,21 +128,29 @@ def auroc(known: _Scores, unknown: _Scores) -> float:
 
 def calibration(tiles: Tiles, out: Callable[[str], None]) -> None:
     """Print calibration errors and coverage against accuracy, by group bootstrap over both folds' tests."""
-    before, after, truth, groups, strange = [], [], [], [], []
+    before, after, truth, groups, strange, several = [], [], [], [], [], []
     for fold in (0, 1):
-        learned, test = learn(tiles.at(tiles.folds == fold)), tiles.at(tiles.folds != fold)
+        training, test = tiles.at(tiles.folds == fold), tiles.at(tiles.folds != fold)
+        learned = learn(training)
         logits = learned.head.logits(test.features)
         before.append(softmax(logits, axis=1))
         after.append(softmax(logits / learned.temperature, axis=1))
         truth.append(test.labels)
         groups.append(test.groups)
         strange.append(learned.scores(test)["strangeness"])
+        specimens = [len(np.unique(training.groups[training.labels == label])) for label in range(logits.shape[1])]
+        several.append(np.array(specimens)[test.labels] > 1)
         out(f"fold {fold}: temperature {learned.temperature:.3f}")
-    labels, names = np.concatenate(truth), np.concatenate(groups).astype(str).tolist()
-    shares = np.concatenate(after)
-    for word, values in (("before", np.concatenate(before)), ("after", shares)):
-        error = with_interval(lambda drawn, v=values: reliability(v[drawn], labels[drawn]).error, names, 500)
-        out(f"expected calibration error {word} scaling: {error} (n = {len(labels)}, {len(set(names))} groups)")
+    labels, names = np.concatenate(truth), np.concatenate(groups).astype(str)
+    shares, fair = np.concatenate(after), np.concatenate(several)
+    for whose, which in (("all tiles", fair | True), ("of classes with several specimens in training", fair)):
+        for word, values in (("before", np.concatenate(before)[which]), ("after", shares[which])):
+            error = with_interval(
+                lambda drawn, v=values, y=labels[which]: reliability(v[drawn], y[drawn]).error,
+                names[which].tolist(),
+                500,
+            )
+            out(f"expected calibration error {word} scaling, {whose}: {error} (n = {which.sum()})")
     right, confidence, strangeness = shares.argmax(1) == labels, shares.max(1), np.concatenate(strange)
     out("least confidence: coverage, accuracy; and of tiles that are not strange")
     for least in (0.0, 0.5, 0.7, 0.8, 0.9, 0.95, 0.99):

@@ -95,8 +95,8 @@ def reject_job(
     for labels, before, leading in shown:
         if stop.is_set():
             return
-        predictions = tuple(one and one.rejecting(rejection) for one in before)
-        cells = [one and one.cells() for one in predictions]
+        predictions = tuple(None if one is None else one.rejecting(rejection) for one in before)
+        cells = [None if one is None else one.cells() for one in predictions]
         summaries = tuple(
             None if one is None or on is None else Summary.of(one, on)
             for one, on in zip(predictions, cells, strict=True)

@@ -95,7 +95,7 @@ class RejectPanel(QWidget):
         if not measured:
             return "What is unlike the training becomes unknown."
         point = measured[self.least.value()]
-        least = f"From {100 * point.confidence:.0f} % confidence on" if point.confidence else "Unknown: what is strange"
+        least = f"From {100 * point.confidence:.4g} % confidence on" if point.confidence else "All but what is strange"
         return (
             f"{least}: answers {100 * point.coverage:.0f} % of tiles at {100 * point.accuracy:.0f} % accuracy "
             "(held-out tiles of its training)."
