@@ -78,7 +78,7 @@ def test_options_reach_the_engine(data, models):
     assert classify("data/*.png", *options) == 0
     settings = json.loads((data.parent / "out" / "run.json").read_text())["settings"]
     given = {"mode": "tiles", "tile": 48, "stride": 24, "device": "cpu", "batch": 2, "dihedral": True}
-    assert settings == {**given, "keep_data_bar": False}
+    assert settings == {**given, "keep_data_bar": False, "reject": "off"}
 
 
 def test_whole_pictures(data, models, capsys):
