@@ -28,13 +28,13 @@ def category_at(labels, y, x):
 @pytest.fixture
 def slow(monkeypatch):
     """Every batch takes a while, so that a run can be watched and stopped."""
-    real = Forward.__call__
+    real = Forward.answers
 
     def wait_and_run(self, tiles):
         time.sleep(0.15)
         return real(self, tiles)
 
-    monkeypatch.setattr(Forward, "__call__", wait_and_run)
+    monkeypatch.setattr(Forward, "answers", wait_and_run)
 
 
 def test_with_nothing_open_it_says_what_to_do(dock):
@@ -155,7 +155,7 @@ def test_whatever_fails_in_the_background_ends_in_a_sentence(
     def fail(self, tiles):
         raise error
 
-    monkeypatch.setattr(Forward, "_probabilities", fail)
+    monkeypatch.setattr(Forward, "_answers", fail)
     monkeypatch.setattr(Forward, "batch", 1, raising=False)
     viewer.add_image(three_bands, name="bands")
     click(qtbot, dock.classifying.run.classify)
