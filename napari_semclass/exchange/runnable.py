@@ -51,7 +51,8 @@ def outside(card: Card) -> str:
         f"find the {steps.low_percentile:g}th and the {steps.high_percentile:g}th percentile of the specimen's grey "
         "levels, once for the whole micrograph and not for each tile; make them 0 and 1, and clip what is below and "
         f"above; cut tiles of {card.tile} x {card.tile} pixels (smaller fields are mirrored at their edges); resize "
-        f"them to {card.input_size} x {card.input_size} (bilinear, antialiased)."
+        f"them to {card.input_size} x {card.input_size} (bilinear, antialiased). Nor does this file call anything "
+        "unknown: it always answers one of its categories."
     )
 
 
