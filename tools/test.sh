@@ -35,6 +35,9 @@ in_window "$python" -m pytest tests/viewer
 
 say "== Tests of the built wheel, outside the checkout"
 "$python" -m build --outdir "$scratch/dist" >"$scratch/build.log" 2>&1 || { cat "$scratch/build.log" >&2; exit 1; }
+"$python" -m twine check --strict "$scratch"/dist/* >&2
+"$python" -m check_wheel_contents "$scratch"/dist/*.whl >&2
+"$python" -m npe2 validate napari_semclass/napari.yaml >&2
 trap 'cd "$checkout"; "$python" -m pip install --quiet --no-deps --editable .; rm -rf "$scratch"' EXIT
 "$python" -m pip install --quiet --no-deps --force-reinstall "$scratch"/dist/*.whl
 cp -r tests pyproject.toml "$scratch"

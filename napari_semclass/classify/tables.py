@@ -79,7 +79,8 @@ def write_geojson(prediction: Prediction, path: str | Path) -> None:
     Cells are what all tile edges cut, so rectangles never overlap; where tiles do, their probabilities are
     averaged. Rings are closed and hold `[x, y]` in pixels, y down; parts without a prediction are left out.
     Each rectangle says the pixel size (`pixel_size_m`, metres or null); where that comes from is said once, in the
-    collection's `properties`.
+    collection's `properties`. `objectType`, `classification` and `measurements` are what QuPath 0.4 and newer reads
+    (qupath.lib.io.QuPathTypeAdapters); it takes a colon in a category's name for a class within a class.
 
     Raises
     ------
@@ -167,8 +168,15 @@ def _features(prediction: Prediction) -> Iterator[dict[str, Any]]:
                 "confidence": round(float(confidence[row, column]), 6),
                 "pixel_size_m": prediction.pixel_size,
                 "classification": {"name": category.name, "color": list(bytes.fromhex(category.color[1:]))},
+                "measurements": _measurements(prediction.names, cells.probabilities[row, column]),
             },
         }
+
+
+def _measurements(names: Iterable[str], probabilities: NDArray[np.float32]) -> dict[str, float]:
+    """What QuPath (0.4 and newer) shows of an object and classifies by: numbers only."""
+    shares = [round(float(value), 6) for value in probabilities]
+    return {"confidence": max(shares), **{f"prob_{name}": share for name, share in zip(names, shares, strict=True)}}
 
 
 def _json(content: Any) -> bytes:

@@ -9,6 +9,7 @@ import napari_semclass
 from napari_semclass.cli.arguments import auto_off_or_share, positive
 from napari_semclass.cli.audit import add_audit, audit
 from napari_semclass.cli.evaluate import add_evaluate, evaluate
+from napari_semclass.cli.exchange import add_export, add_import, export, import_
 from napari_semclass.cli.info import add_info, info
 from napari_semclass.cli.learn import add_learn, learn
 from napari_semclass.cli.train import add_train, train
@@ -60,6 +61,10 @@ def _run(options: argparse.Namespace) -> int:
         return audit(options)
     if options.command == "evaluate":
         return evaluate(options)
+    if options.command == "export":
+        return export(options)
+    if options.command == "import":
+        return import_(options)
     from napari_semclass.cli.demo import demo
 
     return demo(options.out, viewer=not options.no_viewer)
@@ -75,6 +80,8 @@ def _parser() -> argparse.ArgumentParser:
     add_learn(commands)
     add_train(commands)
     add_evaluate(commands)
+    add_export(commands)
+    add_import(commands)
     commands.add_parser("models", help="list the models, what they tell apart and how well")
     demo = commands.add_parser("demo", help="classify a synthetic mosaic and show the result in napari")
     demo.add_argument("--out", metavar="DIR", default="semclass-demo", help="output folder (default: %(default)s)")

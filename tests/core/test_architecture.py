@@ -21,11 +21,13 @@ MAY_IMPORT = {
     "classify": {"errors", "writing", "micrograph", "model"},
     "learn": {"errors", "writing", "micrograph", "model", "classify"},
     "annotate": {"errors", "writing", "micrograph", "model", "classify", "learn"},
+    # It borrows the colours of annotate's categories.
+    "exchange": {"errors", "writing", "model", "samples", "annotate"},
     # It starts the trainer and reads its events; nothing of the trainer loads into its process.
     "retrain": {"errors", "learn", "downloads"},
     "cli": {
         *("errors", "writing", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads"),
-        *("retrain", "viewer"),
+        *("retrain", "exchange", "viewer"),
     },
     "viewer": {"errors", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads", "retrain"},
     "__init__": {"errors", "micrograph", "model", "classify"},

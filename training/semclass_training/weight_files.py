@@ -1,20 +1,18 @@
 """Reads weights without executing anything, and puts them on a timm network, its classifier left out."""
 
 import hashlib
-import pickle
-import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load as load_tensors
 from safetensors.torch import save as dump_tensors
 from torch import Tensor, nn
 
-from napari_semclass.errors import ModelError, brief
+from napari_semclass.errors import ModelError
 from napari_semclass.model.file import METADATA_KEY
+from napari_semclass.model.tensors import read_weights
 from napari_semclass.writing import replacing
 
 _NOT_STORED = "num_batches_tracked"
@@ -24,31 +22,6 @@ _SOURCE_KEY = "made_from_sha256"
 def is_model_file(path: Path) -> bool:
     """Whether a safetensors file holds a model of this program, with its card."""
     return METADATA_KEY in _metadata(path)
-
-
-def read_weights(path: Path) -> dict[str, Tensor]:
-    """Named tensors of a safetensors file or of a state dict that torch saved (`.pth`, `.pt`, `.pth.tar`).
-
-    A state dict may lie under `state_dict` or `model`, as training scripts leave it, and have been saved from parallel
-    training, with `module.` in its names.
-
-    Raises
-    ------
-    ModelError
-        Not to be opened, damaged, or with anything but tensors in it.
-    """
-    try:
-        if path.suffix == ".safetensors":
-            return dict(load_tensors(path.read_bytes()))
-        content = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
-        raise ModelError(f"{path}: no weights can be read from it ({brief(error)}).") from error
-    for key in ("state_dict", "model"):
-        if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):
-            content = content[key]
-    if not isinstance(content, Mapping) or not all(isinstance(value, Tensor) for value in content.values()):
-        raise ModelError(f"{path}: holds something else than named tensors; save the network's state_dict() instead.")
-    return {re.sub(r"^(features\.)?module\.", r"\1", str(name)): value for name, value in content.items()}
 
 
 def read_weights_once(path: Path) -> dict[str, Tensor]:

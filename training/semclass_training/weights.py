@@ -13,8 +13,9 @@ from torch import nn
 from napari_semclass.downloads import Download, fetch, registered
 from napari_semclass.errors import DownloadError, ModelError, SettingsError, brief
 from napari_semclass.model import Model, available_models, build_network, load_model, load_model_file
+from napari_semclass.model.tensors import read_weights
 from semclass_training.imagenet import PACKAGE, imagenet_backbone
-from semclass_training.weight_files import is_model_file, put_weights, read_weights, read_weights_once
+from semclass_training.weight_files import is_model_file, put_weights, read_weights_once
 
 SOURCES = ("starter", "imagenet", "micronet", "none")
 """What a plan's `pretrained` may say, besides the path of a file."""

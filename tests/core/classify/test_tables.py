@@ -77,8 +77,30 @@ def test_geojson_tiles_the_classified_area_without_overlap(prediction, tmp_path)
         assert properties["classification"]["color"] == [int(category.color[i : i + 2], 16) for i in (1, 3, 5)]
         assert properties["objectType"] == "annotation"
         assert 1 / 3 <= properties["confidence"] <= 1
+        measured = properties["measurements"]
+        assert list(measured) == ["confidence", "prob_A", "prob_B", "prob_=C"]
+        assert measured["confidence"] == properties["confidence"] == max(list(measured.values())[1:])
     np.testing.assert_array_equal(painted, labels > 0)
     assert not painted[60:80].any()
+
+
+def test_qupath_finds_what_its_importer_looks_for(prediction, tmp_path):
+    """The rules of qupath.lib.io: QuPathTypeAdapters and GsonTools.PathClassTypeAdapter."""
+    write_geojson(prediction, tmp_path / "g.geojson")
+    content = json.loads((tmp_path / "g.geojson").read_text(encoding="utf-8"))
+    assert isinstance(content["features"], list)
+    for feature in content["features"]:
+        assert set(feature) == {"type", "geometry", "properties"}  # without an id, QuPath gives one
+        assert feature["geometry"]["type"] == "Polygon"
+        properties = feature["properties"]
+        assert properties["objectType"] in ("annotation", "detection", "tile", "cell")
+        kind = properties["classification"]
+        assert isinstance(kind["name"], str)
+        assert len(kind["color"]) == 3
+        assert all(type(level) is int and 0 <= level <= 255 for level in kind["color"])
+        assert all(type(value) is float for value in properties["measurements"].values())  # as a Java Double
+        assert "name" not in properties  # it would stand in for the category
+        assert not isinstance(properties.get("metadata", {}), str)
 
 
 def test_json_holds_everything(prediction, tmp_path):
