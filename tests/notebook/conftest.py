@@ -8,7 +8,8 @@ import subprocess
 import sys
 import time
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -16,6 +17,7 @@ import pytest
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _NEEDED = ("anywidget", "jupyterlab", "nbformat", "playwright")
 _READY_S = 60
+_TOKEN = "semclass"  # noqa: S105 - of a server that lives as long as the tests
 
 
 def _chromium() -> str:
@@ -41,33 +43,46 @@ def browser() -> Iterator[object]:
         started.close()
 
 
+@dataclass(frozen=True)
+class Lab:
+    """A running JupyterLab: the folder it shows, and where."""
+
+    folder: Path
+    base: str
+
+    def address(self, name: str) -> str:
+        """Of a notebook in its folder."""
+        return f"{self.base}/lab/tree/{name}?token={_TOKEN}&reset"
+
+
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str], str]]:
-    """A JupyterLab of its own with nobody's settings: gives the address of a notebook of its folder."""
+def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+    """A JupyterLab with nobody's settings."""
     _chromium()
     home = tmp_path_factory.mktemp("lab")
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    dirs = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
-    environment = {**os.environ, **dirs, "JUPYTERLAB_SETTINGS_DIR": str(home / "settings")}
+    settings = home / "settings"
+    news = settings / "@jupyterlab" / "apputils-extension" / "notification.jupyterlab-settings"
+    news.parent.mkdir(parents=True)
+    news.write_text('{"fetchNews": "false"}')
+    folders = {f"JUPYTER_{kind}_DIR": str(home / kind.lower()) for kind in ("CONFIG", "DATA", "RUNTIME")}
+    environment = {**os.environ, **folders, "JUPYTERLAB_SETTINGS_DIR": str(settings)}
     command = [
         *(sys.executable, "-m", "jupyterlab", "--no-browser", "--allow-root", "--expose-app-in-browser"),
         *(f"--ServerApp.port={port}", "--ServerApp.ip=127.0.0.1", f"--ServerApp.root_dir={home}"),
-        *("--IdentityProvider.token=semclass", "--ServerApp.open_browser=False"),
+        f"--IdentityProvider.token={_TOKEN}",
     ]
-    log = (home / "log.txt").open("wb")
-    with subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=home) as server:
-        base = f"http://127.0.0.1:{port}"
-        _wait_for(f"{base}/api", home / "log.txt", server)
-        yield lambda name: f"{base}/lab/tree/{name}?token=semclass&reset"
-        server.terminate()
-
-
-@pytest.fixture(scope="session")
-def lab_folder(lab: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The folder that JupyterLab shows."""
-    return tmp_path_factory.getbasetemp() / "lab0"
+    with (
+        (home / "log.txt").open("wb") as log,
+        subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=home) as server,
+    ):
+        try:
+            _wait_for(f"http://127.0.0.1:{port}/api", home / "log.txt", server)
+            yield Lab(home, f"http://127.0.0.1:{port}")
+        finally:
+            server.terminate()
 
 
 def _wait_for(address: str, log: Path, server: "subprocess.Popen[bytes]") -> None:

@@ -53,7 +53,11 @@ class Panel {
   buildBar() {
     this.classify = button("Classify", () => this.send("classify"));
     this.learn = button("Learn marks", () => this.send("learn"), "A linear head, in seconds");
-    this.next = button("Next suggestion", () => this.send("suggest"), "The tile whose mark would teach most (N)");
+    const ask = () => {
+      this.send("suggest");
+      this.stage.canvas.focus(); // where the keys are that answer
+    };
+    this.next = button("Next suggestion", ask, "The tile whose mark would teach most (N)");
     this.stopping = button("Stop", () => this.send("stop"));
     this.opacity = make("input", { type: "range", min: 0, max: 1, step: 0.05, id: `${this.id}-opacity` });
     this.opacity.addEventListener("input", () => this.set("opacity", Number(this.opacity.value)));
