@@ -39,6 +39,10 @@ class Outcome:
     note: MarksNote
     notes: tuple[str, ...]
 
+    def __repr__(self) -> str:
+        """The model and how good it is, in words."""
+        return f"<Outcome: {self.name}: {self.figures()}>"
+
     @property
     def name(self) -> str:
         """The model's."""

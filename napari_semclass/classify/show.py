@@ -14,6 +14,7 @@ from napari_semclass.micrograph import Micrograph, grey_range, shrink
 from napari_semclass.showing import paragraph, table
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 _LONGEST = 1024  # pixels of the picture in a figure
@@ -115,7 +116,7 @@ def plot(prediction: Prediction, micrograph: Micrograph | None = None, *, opacit
     axes.set_xlabel("x in pixels")
     axes.set_ylabel("y in pixels")
     axes.set_title(short(Path(prediction.source).name, 60), fontsize=11, parse_math=False)
-    _legend(figure, prediction, opacity if micrograph is not None else 1.0)
+    _legend(axes, prediction)
     return figure
 
 
@@ -127,11 +128,11 @@ def _tint(prediction: Prediction, step: int, opacity: float) -> NDArray[np.float
     cells = prediction.cells()
     labels = cells.expand(cells.labels(), np.arange(step // 2, height, step), np.arange(step // 2, width, step))
     colors = colormap(prediction)
-    table_ = [to_rgba(colors[label], None if label == 0 else opacity) for label in range(len(colors) - 1)]
-    return np.asarray(np.array(table_)[labels.astype(int)])
+    rgba = [to_rgba(colors[label], None if label == 0 else opacity) for label in range(len(colors) - 1)]
+    return np.asarray(np.array(rgba)[labels.astype(int)])
 
 
-def _legend(figure: "Figure", prediction: Prediction, opacity: float) -> None:
+def _legend(axes: "Axes", prediction: Prediction) -> None:
     from matplotlib.patches import Patch
 
     from napari_semclass.classify.figure import short
@@ -143,6 +144,6 @@ def _legend(figure: "Figure", prediction: Prediction, opacity: float) -> None:
         if share > 0
     ]
     if patches:
-        legend = figure.legend(handles=patches, loc="outside right upper", fontsize=9, frameon=False)
+        legend = axes.legend(handles=patches, loc="upper left", bbox_to_anchor=(1.02, 1), fontsize=9, frameon=False)
         for entry in legend.get_texts():
             entry.set_parse_math(False)

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 from napari_semclass.errors import ModelError, brief
 from napari_semclass.model.card import Card
 from napari_semclass.model.preprocess import network_input
+from napari_semclass.model.show import card_html, card_text
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,6 +46,13 @@ class Model:
         if device.type != "mps":
             network = network.to(memory_format=torch.channels_last)
         return Model(network, self.card, self.sha256)
+
+    def __repr__(self) -> str:
+        """What it is and how good, in one line."""
+        return f"<Model: {card_text(self.card)}>"
+
+    def _repr_html_(self) -> str:
+        return card_html(self.card)
 
 
 def build_network(backbone: str, categories: int, source: str = "the card") -> nn.Module:
