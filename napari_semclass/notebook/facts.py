@@ -83,12 +83,13 @@ def count_facts(labelled: LabelledTiles) -> Facts:
     }
 
 
-def training_facts(watch: RunWatch, name: str, going: bool) -> Facts:
+def training_facts(watch: RunWatch, name: str, *, going: bool, resumable: bool = False) -> Facts:
     """Where a training is, and its curves."""
     step = max(1, len(watch.points) // _MOST_POINTS)
     return {
         "name": name,
         "going": going,
+        "resumable": resumable,
         "where": watch.where() if going else "",
         "speed": watch.speed() if going else "",
         "done": watch.done,
@@ -98,5 +99,4 @@ def training_facts(watch: RunWatch, name: str, going: bool) -> Facts:
             [number, done.train_loss, done.valid_loss, done.accuracy, done.macro_f1]
             for number, done in sorted(watch.epochs.items())
         ],
-        "line": watch.lines[-1] if watch.lines else "",
     }

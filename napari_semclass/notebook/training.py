@@ -75,6 +75,11 @@ class Training:
         events = self.run.events_file
         return self._follow(events.stat().st_size if events.exists() else 0, start(self.run), stop)
 
+    @property
+    def resumable(self) -> bool:
+        """Whether there is something to go on with."""
+        return self.run.plan_file.exists() and self.watch.ended != "finished"
+
     def finish(self) -> None:
         """Ask for a model of what is learned so far; returns at once."""
         try:

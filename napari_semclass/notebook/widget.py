@@ -236,7 +236,7 @@ class SemClassifier(Board):
             self._work = {}
         if self._long_lane.is_current(job) and self._training_run is not None:
             run = self._training_run
-            self._training = facts.training_facts(run.watch, run.name, going=False)
+            self._training = facts.training_facts(run.watch, run.name, going=False, resumable=run.resumable)
             self._tell_about()
         if job.error is not None:
             self._say(sentence_of(job.error), problem=True)

@@ -177,15 +177,15 @@ class Panel {
   showTraining() {
     const training = this.model.get("_training");
     const going = Boolean(training.going);
-    const resumable = Boolean(training.name) && !going && training.done < 1 && training.epochs.length + training.points.length > 0;
     this.begin.disabled = going || !this.model.get("_counts").ready;
     this.begin.title = this.model.get("_counts").ready ? "" : "Mark tiles of two categories first";
-    this.again.hidden = !resumable;
+    this.again.hidden = !training.resumable;
     this.finish.hidden = !going;
     if (!training.name) return;
     const bar = make("progress", { max: 1, value: training.done, "aria-label": `progress of ${training.name}` });
     const words = make("p", { class: "sc-note" }, [training.where, training.speed].filter(Boolean).join(" "));
-    refill(this.run, going ? [bar, words, ...curves(training)] : curves(training));
+    const shown = training.points.length + training.epochs.length ? curves(training) : [];
+    refill(this.run, going ? [bar, words, ...shown] : shown);
   }
 
   showAbout() {
