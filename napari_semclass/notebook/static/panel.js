@@ -183,7 +183,7 @@ class Panel {
     this.finish.hidden = !going;
     if (!training.name) return;
     const bar = make("progress", { max: 1, value: training.done, "aria-label": `progress of ${training.name}` });
-    const words = make("p", { class: "sc-note" }, [training.where, training.speed].filter(Boolean).join(" "));
+    const words = make("p", { class: "sc-note" }, [training.where, training.speed].filter(Boolean).join(" · "));
     const shown = training.points.length + training.epochs.length ? curves(training) : [];
     refill(this.run, going ? [bar, words, ...shown] : shown);
   }
