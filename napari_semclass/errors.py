@@ -29,6 +29,13 @@ class DownloadError(SemclassError, OSError):
     """A download that failed, was refused, or does not match its pinned hash."""
 
 
+def sentence_of(error: BaseException) -> str:
+    """One sentence for the user about whatever was raised."""
+    if isinstance(error, SemclassError):
+        return str(error)
+    return f"Something went wrong ({type(error).__name__}: {brief(error)})."
+
+
 def brief(error: BaseException) -> str:
     """The first line of what a library said (at most 200 characters), or the kind of its error."""
     return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -31,6 +31,16 @@ need_packages() {
     DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-upgrade --no-install-recommends "$@" >/dev/null
 }
 
+# Chromium for the tests in a browser; without it they are skipped, and say so (Ubuntu's is a snap, which containers
+# cannot run).
+need_browser() {
+    local name
+    for name in chromium chromium-browser google-chrome google-chrome-stable; do
+        ! command -v "$name" >/dev/null || return 0
+    done
+    (need_packages chromium fonts-dejavu-core) || say "Chromium cannot be installed: the tests in a browser are skipped."
+}
+
 # Make sure of a Python that can make virtual environments and is new enough.
 need_python() {
     if [ -z "${PYTHON:-}" ]; then

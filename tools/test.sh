@@ -11,6 +11,7 @@ SEMCLASS_TEST_DATA=${SEMCLASS_TEST_DATA:-../shared/data}
 export SEMCLASS_TEST_DATA
 
 need_packages "${window_packages[@]}" xvfb xauth
+need_browser
 need_python
 need_venv "$venv"
 python=$(cd "$venv/bin" && pwd)/python
@@ -32,6 +33,8 @@ say "== Core tests, without a display"
 headless "$python" -m pytest tests/core
 say "== Viewer tests, in a window"
 in_window "$python" -m pytest tests/viewer
+say "== Notebook tests, in a browser without a window"
+headless "$python" -m pytest tests/notebook
 
 say "== Tests of the built wheel, outside the checkout"
 "$python" -m build --outdir "$scratch/dist" >"$scratch/build.log" 2>&1 || { cat "$scratch/build.log" >&2; exit 1; }
@@ -53,11 +56,12 @@ for module in (napari_semclass, semclass_training):
     home = Path(module.__file__).parent
     assert not home.is_relative_to(Path(sys.argv[1]) / "napari_semclass"), f"{home} is in the checkout"
     assert not home.is_relative_to(Path(sys.argv[1]) / "training"), f"{home} is in the checkout"
-for name in ("napari.yaml", "py.typed", "downloads/registry.toml", "model/starter/starter.safetensors", "learn/recipes/progressive.toml"):
+for name in ("napari.yaml", "py.typed", "downloads/registry.toml", "model/starter/starter.safetensors", "learn/recipes/progressive.toml", "notebook/static/main.js", "notebook/static/widget.css"):
     assert (Path(napari_semclass.__file__).parent / name).is_file(), f"the wheel lacks {name}"
 CHECK
 headless "$python" -m pytest tests/core -m "not slow"
 in_window "$python" -m pytest tests/viewer/test_manifest.py tests/viewer/test_dock.py
+headless "$python" -m pytest tests/notebook/test_lab.py
 headless "$(dirname "$python")/semclass" demo --out demo >/dev/null
 test -s demo/synthetic_mosaic.overlay.png
 say "== All well"

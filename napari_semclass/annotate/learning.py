@@ -14,8 +14,10 @@ from napari_semclass.annotate.locate import locate_images
 from napari_semclass.annotate.planes import marks_of
 from napari_semclass.annotate.project import Project
 from napari_semclass.annotate.tiles import mark_tiles
+from napari_semclass.classify.grid import TileGrid
+from napari_semclass.classify.prediction import Prediction
 from napari_semclass.errors import SettingsError
-from napari_semclass.micrograph import open_micrographs
+from napari_semclass.micrograph import Micrograph, open_micrographs
 from napari_semclass.model.card import Card, Category
 
 if TYPE_CHECKING:
@@ -125,4 +127,31 @@ def learn_labelled(
         title=title,
         tested=grouping.sentence,
         testable=grouping.level != "none",
+    )
+
+
+def predicted(
+    features: NDArray[np.float32], grid: TileGrid, micrograph: Micrograph, model: "Model", reject: str | float
+) -> Prediction:
+    """What a model that was learned quickly says of a whole grid, from the features (tiles, features) of its tiles.
+
+    `reject` is that of the settings: when "unknown" is the answer.
+    """
+    from napari_semclass.classify.rejection import rejection_of
+    from napari_semclass.learn.quick import predict, strangeness
+
+    made = {
+        "model": {"name": model.card.name, "sha256": model.sha256},
+        "pixel_size_m": micrograph.pixel_size,
+        "pixel_size_source": micrograph.pixel_size_source,
+    }
+    return Prediction(
+        predict(features, model),
+        grid,
+        model.card.categories,
+        micrograph.name,
+        micrograph.pixel_size,
+        made,
+        strangeness(features, model),
+        rejection_of(reject, model.card),
     )

@@ -63,6 +63,12 @@ class Marks:
             )
 
 
+def box_corners(box: tuple[int, int, int, int]) -> NDArray[np.float64]:
+    """Corners (4, 2) of the box `(y0, x0, y1, x1)`, half-open in pixels, as in `Region`: half a pixel up and left."""
+    y0, x0, y1, x1 = (edge - 0.5 for edge in box)
+    return np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]])
+
+
 def ellipse(corners: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
     """Polygon (64, 2) of the ellipse in a rectangle or parallelogram whose four corners (4, 2) are given in turn."""
     corners = np.asarray(corners, dtype=np.float64)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -11,6 +11,11 @@ from numpy.typing import NDArray
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.rejection import Rejection, recorded
 from napari_semclass.model.card import Category
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from napari_semclass.micrograph import Micrograph
 
 # A label of 0 is napari's background, and marks what was not classified.
 NOT_CLASSIFIED = 0
@@ -48,6 +53,23 @@ class Prediction:
     made: Mapping[str, Any] | None = None
     strangeness: NDArray[np.float32] | None = None
     rejection: Rejection | None = None
+
+    def __repr__(self) -> str:
+        """What it says, as one sentence."""
+        from napari_semclass.classify.show import text
+
+        return f"<Prediction: {text(self)}>"
+
+    def _repr_html_(self) -> str:
+        from napari_semclass.classify.show import html
+
+        return html(self)
+
+    def plot(self, micrograph: "Micrograph | None" = None, *, opacity: float = 0.45) -> "Figure":
+        """The categories as a coloured map, over the micrograph if it is given; see `classify.show.plot`."""
+        from napari_semclass.classify.show import plot
+
+        return plot(self, micrograph, opacity=opacity)
 
     @property
     def names(self) -> tuple[str, ...]:

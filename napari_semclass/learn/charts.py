@@ -1,13 +1,12 @@
-"""Charts of how good a classifier is, for readers of any eyesight: figures of matplotlib, and their PNG bytes."""
+"""Charts of how good a classifier is, for readers of any eyesight, as figures of matplotlib."""
 
-import io
-import unicodedata
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from napari_semclass.classify.figure import new_figure, short
 from napari_semclass.learn.measure import CategoryScores, Scores
 
 if TYPE_CHECKING:
@@ -16,35 +15,6 @@ if TYPE_CHECKING:
 
 # Okabe and Ito's colours, told apart by colour-blind eyes.
 BLUE, ORANGE, GREEN, VERMILION, GREY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#666666"
-_NAME = 26  # characters of a category's name in a chart
-_DPI = 130
-
-
-def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure (inches) of its own, which no global state knows."""
-    # matplotlib takes half a second to load, and only reports need it.
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(width, height), dpi=_DPI, facecolor="white", layout="compressed")
-    FigureCanvasAgg(figure)
-    return figure
-
-
-def png(figure: "Figure") -> bytes:
-    """The figure as a PNG file; the same figure gives the same bytes."""
-    file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=_DPI, bbox_inches="tight", metadata={"Software": None})
-    return file.getvalue()
-
-
-def short(name: str, length: int = _NAME) -> str:
-    """A name as one line of at most `length` characters, its middle left out where it is longer."""
-    line = "".join(" " if unicodedata.category(sign).startswith("C") else sign for sign in name)
-    if len(line) <= length:
-        return line
-    kept = length - 1
-    return f"{line[: kept - kept // 2]}…{line[len(line) - kept // 2 :]}"
 
 
 def confusion_chart(scores: Scores) -> "Figure":

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semclass.learn.charts import VERMILION, new_figure, short
+from napari_semclass.classify.figure import new_figure, short
+from napari_semclass.learn.charts import VERMILION
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

@@ -2,13 +2,16 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import softmax
 
 from napari_semclass.learn.metrics import Reliability, Share, reliability
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 _REPEATS = 2000
 _AT_ONCE = 50  # draws of groups; bounds the memory when every picture is its own group
@@ -72,6 +75,23 @@ class Scores:
     before: Reliability
     after: Reliability
 
+    def __repr__(self) -> str:
+        """The figures in one line."""
+        from napari_semclass.learn.show import scores_text
+
+        return f"<Scores: {scores_text(self)}>"
+
+    def _repr_html_(self) -> str:
+        from napari_semclass.learn.show import scores_html
+
+        return scores_html(self)
+
+    def plot(self) -> "Figure":
+        """The confusion matrix; `learn.charts` has more."""
+        from napari_semclass.learn.charts import confusion_chart
+
+        return confusion_chart(self)
+
     @property
     def word(self) -> str:
         """The unit in a reader's words."""
@@ -104,6 +124,21 @@ class Metrics:
     scores: Scores
     per_image: Scores
     temperature: float
+
+    def __repr__(self) -> str:
+        """The figures of the model's unit in one line."""
+        from napari_semclass.learn.show import scores_text
+
+        return f"<Metrics: {scores_text(self.scores)}>"
+
+    def _repr_html_(self) -> str:
+        from napari_semclass.learn.show import scores_html
+
+        return scores_html(self.scores)
+
+    def plot(self) -> "Figure":
+        """The confusion matrix of the model's unit; `learn.charts` has more."""
+        return self.scores.plot()
 
     def to_json(self) -> dict[str, Any]:
         """Plain values: those of the model's unit, and the same for pictures under `per_image`."""

@@ -154,6 +154,11 @@ class Plan:
             raise ValueError(f"stride {self.stride} px is larger than tile {self.tile} px and would leave gaps")
         return self
 
+    def _repr_html_(self) -> str:
+        from napari_semclass.learn.show import plan_html
+
+        return plan_html(self)
+
     @property
     def size(self) -> int:
         """Side of the trained network's input in pixels: the last stage's; 224 without stages."""

@@ -16,10 +16,12 @@ from napari_semclass.learn.familiar import FEWEST, KEPT, answered, fit_familiar,
 from napari_semclass.learn.linear_head import LinearHead, fit_linear_head, fit_temperature, group_weights
 from napari_semclass.learn.measure import Metrics, measure
 from napari_semclass.learn.metrics import Share, percent
+from napari_semclass.learn.show import scores_html
 from napari_semclass.learn.split import fold_samples
 from napari_semclass.model import Answered, Category, Model, TestResult
 from napari_semclass.model.familiar import Familiar
 from napari_semclass.model.file import model_hash, stored_tensors
+from napari_semclass.showing import paragraph
 
 # Of 0.001 to 10, best or nearly so in macro-F1 and likelihood on unseen specimens with 14 to 1,000 tiles to learn from.
 _REGULARISATION = 0.01
@@ -38,6 +40,13 @@ class QuickResult:
     model: Model
     metrics: Metrics | None
     sentence: str
+
+    def __repr__(self) -> str:
+        """How good the model is, in words."""
+        return f"<QuickResult: {self.sentence}>"
+
+    def _repr_html_(self) -> str:
+        return paragraph(self.sentence) + ("" if self.metrics is None else scores_html(self.metrics.scores))
 
 
 def fit_quick(

@@ -7,7 +7,8 @@ from html import escape
 from pathlib import Path
 from typing import Any
 
-from napari_semclass.learn.charts import category_chart, confusion_chart, learning_curves, png, reliability_chart
+from napari_semclass.classify.figure import png
+from napari_semclass.learn.charts import category_chart, confusion_chart, learning_curves, reliability_chart
 from napari_semclass.learn.contact_sheet import Mistake, contact_sheet
 from napari_semclass.learn.evaluate import Evaluation
 from napari_semclass.learn.measure import CategoryScores, Scores

@@ -10,7 +10,13 @@ from napari_semclass.micrograph.micrograph import Micrograph
 _BAND_PX = 16_000_000
 
 
-def shrink(micrograph: Micrograph, levels: GreyRange, factor: int, rows: tuple[int, int]) -> NDArray[np.float32]:
+def shrink(
+    micrograph: Micrograph,
+    levels: GreyRange,
+    factor: int,
+    rows: tuple[int, int],
+    columns: tuple[int, int] | None = None,
+) -> NDArray[np.float32]:
     """Normalised grey levels averaged over `factor` x `factor` pixels.
 
     Parameters
@@ -22,18 +28,20 @@ def shrink(micrograph: Micrograph, levels: GreyRange, factor: int, rows: tuple[i
         At least 1; 1 returns full resolution.
     rows : (int, int)
         Row interval `[y0, y1)` to shrink.
+    columns : (int, int), optional
+        Column interval; the whole width by default.
 
     Returns
     -------
-    array (ceil((y1 - y0) / factor), ceil(width / factor)), float32
+    array (ceil((y1 - y0) / factor), ceil((x1 - x0) / factor)), float32
         In [0, 1]. Blocks cut by the right or lower edge average the pixels they have.
     """
     y0, y1 = rows
-    width = micrograph.shape[1]
-    band = max(1, _BAND_PX // (width * factor)) * factor
+    x0, x1 = columns or (0, micrograph.shape[1])
+    band = max(1, _BAND_PX // ((x1 - x0) * factor)) * factor
     return np.concatenate(
         [
-            _means(levels.normalise(micrograph.read(top, min(top + band, y1), 0, width)), factor)
+            _means(levels.normalise(micrograph.read(top, min(top + band, y1), x0, x1)), factor)
             for top in range(y0, y1, band)
         ]
     )

@@ -13,6 +13,7 @@ from napari_semclass.errors import ModelError, brief
 from napari_semclass.model.card import Card
 from napari_semclass.model.familiar import Familiar
 from napari_semclass.model.preprocess import is_blank, network_input
+from napari_semclass.model.show import card_html, card_text
 
 _BLANK = 2.0  # strangeness of tiles that show nothing, whatever the network makes of them
 
@@ -62,6 +63,13 @@ class Model:
         if device.type != "mps":
             network = network.to(memory_format=torch.channels_last)
         return Model(network, self.card, self.sha256, self.familiar and self.familiar.on(device))
+
+    def __repr__(self) -> str:
+        """What it is and how good, in one line."""
+        return f"<Model: {card_text(self.card)}>"
+
+    def _repr_html_(self) -> str:
+        return card_html(self.card)
 
 
 @contextmanager

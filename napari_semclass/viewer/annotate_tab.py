@@ -17,6 +17,7 @@ from napari_semclass.annotate.collect import LabelledTiles
 from napari_semclass.annotate.dataset import export_tiles
 from napari_semclass.annotate.planes import plane_of
 from napari_semclass.errors import SemclassError
+from napari_semclass.learn.units import time_text
 from napari_semclass.viewer.adopt_dialog import AdoptDialog
 from napari_semclass.viewer.annotate_panel import AnnotatePanel
 from napari_semclass.viewer.classify_tab import ClassifyTab
@@ -33,7 +34,6 @@ from napari_semclass.viewer.project_desk import ProjectDesk
 from napari_semclass.viewer.state import DockState
 from napari_semclass.viewer.suggesting import Suggesting
 from napari_semclass.viewer.teacher import Teacher
-from napari_semclass.viewer.units import time_text
 from napari_semclass.viewer.why_job import show_why, why_job
 
 _HOW_TO_BEGIN = "Add two or more categories; then point at a place and press the category's key, or paint."

@@ -13,6 +13,7 @@ from napari_semclass.classify.layers import LayerData
 from napari_semclass.classify.rejection import rejection_of
 from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
+from napari_semclass.learn.units import time_text
 from napari_semclass.viewer.classify_job import Redrawn, Update, classify_job, estimate_job, reject_job, score_job
 from napari_semclass.viewer.command import command
 from napari_semclass.viewer.export_job import export_job
@@ -34,7 +35,6 @@ from napari_semclass.viewer.results_panel import ResultsPanel
 from napari_semclass.viewer.run_panel import RunPanel
 from napari_semclass.viewer.settings_panel import SettingsPanel
 from napari_semclass.viewer.state import DockState, Phase
-from napari_semclass.viewer.units import time_text
 
 # Typing a tile size fires an edit per key; tiles are counted once the user pauses.
 _PAUSE_MS = 250

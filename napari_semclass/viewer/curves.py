@@ -13,8 +13,8 @@ from qtpy.QtGui import QImage, QPixmap
 from qtpy.QtWidgets import QLabel, QSizePolicy, QWidget
 
 from napari_semclass.learn.events import EpochDone
+from napari_semclass.learn.run_watch import RunWatch
 from napari_semclass.viewer.job_board import JobBoard
-from napari_semclass.viewer.run_watch import RunWatch
 
 _PAUSE_MS = 1000
 _HEIGHT = 190

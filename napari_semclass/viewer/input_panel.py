@@ -11,8 +11,8 @@ from qtpy.QtWidgets import QComboBox, QFileDialog, QGridLayout, QLabel, QPushBut
 
 from napari_semclass.micrograph import length_text
 from napari_semclass.model.card import Card
+from napari_semclass.model.show import accuracy_line
 from napari_semclass.viewer.bar_layers import BarLayers
-from napari_semclass.viewer.card_dialog import accuracy_line
 from napari_semclass.viewer.layer_facts import metadata_of
 from napari_semclass.viewer.layers import SCORE_KEY
 

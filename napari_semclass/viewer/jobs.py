@@ -9,7 +9,7 @@ from weakref import WeakKeyDictionary
 
 from qtpy.QtCore import QObject, Signal
 
-from napari_semclass.errors import SemclassError, brief
+from napari_semclass.errors import sentence_of
 from napari_semclass.viewer.mesa import keep_triton_out
 
 # Seconds to wait at exit for a batch to end: a thread inside torch while Python shuts down would abort the process.
@@ -57,10 +57,8 @@ class Job(QObject):
             with closing(self._work(self._stop)) as steps:
                 for step in steps:
                     self._emit("progressed", step)
-        except SemclassError as error:
-            self._emit("failed", str(error))
         except Exception as error:  # a thread that ends silently would leave the dock waiting for ever
-            self._emit("failed", f"Something went wrong ({type(error).__name__}: {brief(error)}).")
+            self._emit("failed", sentence_of(error))
         else:
             self._emit("finished")
 

@@ -12,11 +12,9 @@ from numpy.typing import NDArray
 
 from napari_semclass.annotate.categories import Categories
 from napari_semclass.annotate.collect import LabelledTiles, Source, collect_tiles
-from napari_semclass.annotate.learning import Looking, learn_labelled
+from napari_semclass.annotate.learning import Looking, learn_labelled, predicted
 from napari_semclass.annotate.tiles import MarkedTiles, mark_tiles
 from napari_semclass.classify.grid import TileGrid
-from napari_semclass.classify.prediction import Prediction
-from napari_semclass.classify.rejection import rejection_of
 from napari_semclass.classify.settings import Settings
 from napari_semclass.model.card import Card
 from napari_semclass.viewer.classify_job import Drawing, Update
@@ -160,7 +158,6 @@ def _predict(
 ) -> Generator[Update | Looking | tuple[Suggestion, ...], None, None]:
     """Predict everything in view and draw it; then suggest what to mark next."""
     from napari_semclass.classify.features import feature_steps
-    from napari_semclass.learn.quick import predict, strangeness
 
     tile, device = result.model.card.tile, wish.settings.device
     places: list[_Place] = []
@@ -174,20 +171,7 @@ def _predict(
                 yield Looking(step.done, step.total)
             if step is None or step.done < step.total:
                 return
-            drawing.predictions[plane] = Prediction(
-                predict(step.features, result.model),
-                grid,
-                result.model.card.categories,
-                micrograph.name,
-                micrograph.pixel_size,
-                {
-                    "model": {"name": QUICK, "sha256": result.model.sha256},
-                    "pixel_size_m": micrograph.pixel_size,
-                    "pixel_size_source": micrograph.pixel_size_source,
-                },
-                strangeness(step.features, result.model),
-                rejection_of(wish.settings.reject, result.model.card),
-            )
+            drawing.predictions[plane] = predicted(step.features, grid, micrograph, result.model, wish.settings.reject)
             drawing.finish(plane)
             places.append(_Place(target, plane, grid, sum(map(len, seen))))
             seen.append(step.features)

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from pandas import DataFrame, Series
 
 from napari_semclass.annotate.categories import Categories, MarkCategory
+from napari_semclass.annotate.marks import box_corners
 from napari_semclass.annotate.planes import VALUES
 from napari_semclass.errors import SettingsError
 from napari_semclass.viewer.layers import IMAGE_KEY, MARKS_KEY, placement
@@ -187,8 +188,7 @@ def choose_category(layer: MarkLayer, category: MarkCategory) -> None:
 
 def tile_corners(image: Image, plane: int, box: tuple[int, int, int, int]) -> NDArray[np.float64]:
     """Corners (4, ndim) of a tile as napari counts: a pixel's middle is at its whole number."""
-    y0, x0, y1, x1 = (edge - 0.5 for edge in box)
-    corners = np.array([[y0, x0], [y0, x1], [y1, x1], [y1, x0]])
+    corners = box_corners(box)
     leading = image_shape(image)[:-2]
     if not leading:
         return corners

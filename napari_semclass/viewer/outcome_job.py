@@ -1,103 +1,27 @@
 """What is looked up after a training has ended: its figures, pictures of tiles, and how the earlier model compares."""
 
-import json
 import threading
 from collections.abc import Generator
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from napari_semclass.annotate.run_data import MarksNote, read_note
-from napari_semclass.errors import MicrographError, SemclassError, SettingsError
-from napari_semclass.learn.events import Divided, read_events
-from napari_semclass.learn.held_out import HeldOutTiles, read_held_out
+from napari_semclass.annotate.outcome import Outcome, read_outcome
+from napari_semclass.errors import MicrographError, SemclassError
+from napari_semclass.learn.held_out import HeldOutTiles
 from napari_semclass.learn.run import Run
 from napari_semclass.micrograph import Micrograph, grey_range, open_micrographs
 from napari_semclass.model.card import Preprocessing
 from napari_semclass.viewer.train_jobs import Halted, halting
 
 THUMBNAIL = 64  # pixels
-_FEW_GROUPS = 10
 _USUAL = Preprocessing(mean=0.0, std=1.0)  # for its percentiles
-
-
-@dataclass(frozen=True, eq=False)
-class Outcome:
-    """What a run has come to.
-
-    Parameters
-    ----------
-    run : Run
-    model : Path
-        The model's file.
-    metrics : dict
-        As `metrics.json` has them; empty where nothing was held out.
-    tiles : HeldOutTiles or None
-        Rows of the confusion matrix: tiles, or pictures for a model of whole pictures.
-    note : MarksNote
-    notes : tuple of str
-        What is to know about how it was tested.
-    """
-
-    run: Run
-    model: Path
-    metrics: dict[str, Any]
-    tiles: HeldOutTiles | None
-    note: MarksNote
-    notes: tuple[str, ...]
-
-    @property
-    def name(self) -> str:
-        """The model's."""
-        return self.model.stem
-
-    def figures(self) -> str:
-        """How good it is, as a sentence."""
-        found = self.metrics
-        if not found:
-            return " ".join(["Nothing was held out, so how good it is is not known.", *self.note.advice])
-        unit = "picture" if found["unit"] == "image" else "tile"
-        low, high = found["accuracy_interval"]
-        f1_low, f1_high = found["macro_f1_interval"]
-        if found["n_groups"] < 2:
-            return (
-                f"{_percent(found['accuracy'])} of {found['n']:,} held-out {unit}s right, macro-F1 "
-                f"{found['macro_f1']:.2f}; all are of one group, so nobody knows how it does on others."
-            )
-        return (
-            f"{_percent(found['accuracy'])} of {found['n']:,} held-out {unit}s right (95 % interval {100 * low:.0f} to "
-            f"{100 * high:.0f} %), macro-F1 {found['macro_f1']:.2f} ({f1_low:.2f} to {f1_high:.2f})."
-        )
-
-    def tested(self) -> str:
-        """How it was tested, as sentences."""
-        if not self.metrics:
-            return ""
-        how = self.note.tested or "tested on groups (specimens, files) that were not learned from"
-        groups = self.metrics["n_groups"]
-        rough = ["The interval is rough with so few."] if 1 < groups < _FEW_GROUPS else []
-        counted = f"{groups} group{'' if groups == 1 else 's'}"
-        return " ".join([f"{how[:1].upper()}{how[1:]}: {counted}.", *rough, *self.notes])
 
 
 def outcome_job(run: Run, stop: threading.Event) -> Generator[Outcome, None, None]:
     """Read what a finished run left."""
-    _, task = run.load()
-    metrics: dict[str, Any] = {}
-    tiles = None
-    if run.metrics_file.exists():
-        try:
-            metrics = json.loads(run.metrics_file.read_bytes())
-        except (OSError, ValueError) as error:
-            raise SettingsError(f"{run.metrics_file}: the figures cannot be read ({error}).") from error
-        if run.held_out_file.exists():
-            tiles = read_held_out(run.held_out_file)
-            tiles = tiles.per_picture() if metrics["unit"] == "image" else tiles
-    divided = [event for _, event in read_events(run.events_file) if isinstance(event, Divided)]
-    yield Outcome(run, Path(task.out), metrics, tiles, read_note(run.folder), divided[-1].notes if divided else ())
+    yield read_outcome(run)
 
 
 def thumbnails_job(

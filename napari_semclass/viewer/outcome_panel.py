@@ -7,8 +7,8 @@ from numpy.typing import NDArray
 from qtpy.QtCore import Qt, Signal
 from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_semclass.annotate.outcome import Outcome
 from napari_semclass.viewer.confusion_table import ConfusionTable
-from napari_semclass.viewer.outcome_job import Outcome
 from napari_semclass.viewer.tile_list import TileList
 
 _LISTED = 30  # tiles at a time

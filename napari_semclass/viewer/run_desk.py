@@ -9,17 +9,18 @@ from napari.utils.theme import get_theme
 from qtpy.QtCore import QObject, Signal
 from qtpy.QtGui import QGuiApplication
 
+from napari_semclass.annotate.outcome import Outcome
 from napari_semclass.downloads import Download
 from napari_semclass.errors import brief
 from napari_semclass.learn.events import Estimated, Event, Planned
 from napari_semclass.learn.run import Run, Wish
+from napari_semclass.learn.run_watch import RunWatch
 from napari_semclass.retrain import cut_short
 from napari_semclass.viewer.curves import Colors, Curves
 from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.jobs import Work
-from napari_semclass.viewer.outcome_job import Outcome, compare_job, outcome_job, thumbnails_job
+from napari_semclass.viewer.outcome_job import compare_job, outcome_job, thumbnails_job
 from napari_semclass.viewer.outcome_panel import OutcomePanel
-from napari_semclass.viewer.run_watch import RunWatch
 from napari_semclass.viewer.train_command import train_command
 from napari_semclass.viewer.train_jobs import Begun, Earlier, resume_job, watch_job
 from napari_semclass.viewer.train_run_panel import TrainRunPanel

@@ -3,9 +3,9 @@
 from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QHBoxLayout, QLabel, QPushButton, QVBoxLayout, QWidget
 
+from napari_semclass.learn.units import time_text
 from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.state import DockState, Phase
-from napari_semclass.viewer.units import time_text
 
 
 class RunPanel(QWidget):

@@ -15,6 +15,7 @@ from napari_semclass.downloads import Download
 from napari_semclass.errors import DownloadError, OutputError
 from napari_semclass.learn.dataset import DataSet
 from napari_semclass.learn.events import Estimated, Event, Failed, Finished, Stopped, read_events
+from napari_semclass.learn.model_names import taken_names
 from napari_semclass.learn.plan import Plan
 from napari_semclass.learn.run import Run
 from napari_semclass.retrain import fetch_weights, follow, new_task, start
@@ -90,8 +91,7 @@ def shelf_job(stop: threading.Event) -> Generator[Shelf, None, None]:
     folder = model_folder()
     found = sorted(folder.glob("*.run"), key=lambda path: path.stat().st_mtime, reverse=True)
     runs = [_earlier(Run(path)) for path in found if (path / "plan.toml").exists()]
-    taken = {path.stem.casefold() for path in (*folder.glob(f"*{_SUFFIX}"), *found)}
-    yield Shelf(folder, frozenset(taken), tuple(runs))
+    yield Shelf(folder, taken_names(), tuple(runs))
 
 
 def _earlier(run: Run) -> Earlier:

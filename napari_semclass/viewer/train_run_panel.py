@@ -15,9 +15,9 @@ from qtpy.QtWidgets import (
 )
 from superqt import QCollapsible
 
+from napari_semclass.learn.run_watch import MOST_LINES, RunWatch
 from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.curves import Curves
-from napari_semclass.viewer.run_watch import MOST_LINES, RunWatch
 from napari_semclass.viewer.train_jobs import Earlier
 from napari_semclass.viewer.train_state import TrainPhase, TrainState
 

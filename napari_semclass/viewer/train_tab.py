@@ -12,10 +12,10 @@ from qtpy.QtWidgets import QFrame, QShortcut, QVBoxLayout, QWidget
 from napari_semclass.annotate.collect import LabelledTiles
 from napari_semclass.downloads import Download
 from napari_semclass.learn.events import Estimated
+from napari_semclass.learn.model_names import free_name, unfit
 from napari_semclass.learn.run import Run
 from napari_semclass.viewer.data_panel import DataPanel
 from napari_semclass.viewer.job_board import JobBoard
-from napari_semclass.viewer.model_names import free_name, unfit
 from napari_semclass.viewer.plan_panel import PlanPanel
 from napari_semclass.viewer.run_desk import RunDesk, Say
 from napari_semclass.viewer.train_jobs import (

@@ -15,11 +15,12 @@ MAY_IMPORT = {
     "errors": set(),
     "writing": {"errors"},
     "micrograph": {"errors"},
-    "model": {"errors", "writing"},
+    "showing": set(),
+    "model": {"errors", "writing", "showing"},
     "downloads": {"errors"},
     "samples": {"errors", "downloads"},
-    "classify": {"errors", "writing", "micrograph", "model"},
-    "learn": {"errors", "writing", "micrograph", "model", "classify"},
+    "classify": {"errors", "writing", "showing", "micrograph", "model"},
+    "learn": {"errors", "writing", "showing", "micrograph", "model", "classify"},
     "annotate": {"errors", "writing", "micrograph", "model", "classify", "learn"},
     # It borrows the colours of annotate's categories.
     "exchange": {"errors", "writing", "model", "samples", "annotate"},
@@ -29,6 +30,7 @@ MAY_IMPORT = {
         *("errors", "writing", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads"),
         *("retrain", "exchange", "viewer"),
     },
+    "notebook": {"errors", "micrograph", "model", "classify", "learn", "annotate", "downloads", "retrain"},
     "viewer": {"errors", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads", "retrain"},
     "__init__": {"errors", "micrograph", "model", "classify"},
 }
@@ -59,6 +61,8 @@ def test_qt_and_napari_live_in_the_viewer_and_fastai_nowhere(path):
     assert "fastai" not in roots
     if room != "viewer":
         assert not roots & {"napari", "qtpy", "superqt", "magicgui", "PyQt6", "PySide6"}
+    if room != "notebook":
+        assert not roots & {"anywidget", "ipywidgets", "traitlets", "IPython"}
 
 
 def loaded_after(statement):

@@ -10,12 +10,12 @@ import pytest
 
 from napari_semclass.learn.events import BatchDone, EpochDone, EventLog, Failed, Finished, Planned, StageBegun, Stopped
 from napari_semclass.learn.held_out import HeldOutTiles, write_held_out
+from napari_semclass.learn.model_names import free_name, unfit
 from napari_semclass.learn.plan import Plan
 from napari_semclass.learn.run import Run, Task
+from napari_semclass.learn.run_watch import MOST_LINES, RunWatch
 from napari_semclass.model import save_model
-from napari_semclass.viewer.model_names import free_name, unfit
 from napari_semclass.viewer.outcome_job import compare_job, outcome_job, thumbnails_job
-from napari_semclass.viewer.run_watch import MOST_LINES, RunWatch
 from napari_semclass.viewer.train_jobs import watch_job
 
 PLANNED = Planned("data", "out", "CPU", {"stages": [{"epochs": 2, "frozen_epochs": 1}, {"epochs": 3}]}, {})

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from napari_semclass.classify.figure import png, short
 from napari_semclass.errors import OutputError
-from napari_semclass.learn.charts import category_chart, confusion_chart, learning_curves, png, short
+from napari_semclass.learn.charts import category_chart, confusion_chart, learning_curves
 from napari_semclass.learn.contact_sheet import MOST, Mistake, contact_sheet, worst
 from napari_semclass.learn.evaluate import Evaluation
 from napari_semclass.learn.measure import measure

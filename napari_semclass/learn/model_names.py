@@ -32,3 +32,11 @@ def free_name(wanted: str, taken: Set[str]) -> str:
     stem = re.sub(r"-\d{1,3}$", "", wanted.strip()) or "my-model"
     names = [stem, *(f"{stem}-{number}" for number in range(2, len(taken) + 3))]
     return next(name for name in names if name.casefold() not in taken)
+
+
+def taken_names() -> frozenset[str]:
+    """Names, in lower case, of the models and runs in the user's folder of models."""
+    from napari_semclass.model.store import model_folder  # which loads torch
+
+    folder = model_folder()
+    return frozenset(path.stem.casefold() for kind in ("*.safetensors", "*.run") for path in folder.glob(kind))

@@ -17,7 +17,7 @@ from napari_semclass.learn.events import (
     StageBegun,
     Stopped,
 )
-from napari_semclass.viewer.units import time_text
+from napari_semclass.learn.units import time_text
 
 _MOST_POINTS = 1000  # of the loss of batches; then every second one is dropped
 MOST_LINES = 400  # of the log that are kept
