@@ -3,11 +3,16 @@
 import os
 from pathlib import Path
 
+import hypothesis
 import numpy as np
 import pytest
 import torch
 
 from napari_semclass.model import Card, Category, Model, Preprocessing, build_network, save_model
+
+# A busy machine is slow, not wrong.
+hypothesis.settings.register_profile("semclass", deadline=None)
+hypothesis.settings.load_profile("semclass")
 
 REPOSITORY = Path(__file__).parents[1]
 

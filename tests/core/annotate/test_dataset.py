@@ -68,8 +68,8 @@ def engine_tiles(tiny_model, monkeypatch):
             return np.full((len(batch), 3), 1 / 3, dtype=np.float32)
 
         class Spy(SimpleNamespace):
-            def __call__(self, batch):
-                return forward(batch)
+            def answers(self, batch):
+                return forward(batch), None
 
         spy = Spy(batch=10_000, precision_name="float32", device_name="cpu")
         monkeypatch.setattr("napari_semclass.classify.engine.Forward.on", lambda *_: spy)
