@@ -71,6 +71,7 @@ class SemClassifier(QWidget):
         layout.addWidget(self.tabs, 1)
         layout.addWidget(self.message)
         self.setMinimumWidth(320)
+        self.setAcceptDrops(True)
 
     def _wire(self) -> None:
         self.inputs.card_requested.connect(self._show_card)
@@ -100,6 +101,22 @@ class SemClassifier(QWidget):
         if answer == "stop":
             self.training.desk.stop()
         return False
+
+    def dragEnterEvent(self, event: Any) -> None:
+        """Take model files that are dragged over the dock; anything else is napari's to open."""
+        if _dropped_model(event):
+            event.acceptProposedAction()
+        else:
+            event.ignore()
+
+    def dropEvent(self, event: Any) -> None:
+        """Use a model file that is dropped on the dock."""
+        path = _dropped_model(event)
+        if path is None:
+            event.ignore()
+            return
+        event.acceptProposedAction()
+        self._add_model_file(path)
 
     def closeEvent(self, event: Any) -> None:
         """Stop all work and let go of the viewer."""
@@ -168,6 +185,12 @@ class SemClassifier(QWidget):
         self.board.let_go()
         self.inputs.disconnect_viewer()
         self.classifying.let_go()
+
+
+def _dropped_model(event: Any) -> str | None:
+    """Path of the first model file that is dragged, if there is one."""
+    paths = (url.toLocalFile() for url in event.mimeData().urls())
+    return next((path for path in paths if path.endswith(".safetensors")), None)
 
 
 def _scrolled(inside: QWidget) -> QScrollArea:

@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from fastcore.foundation import L
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save as dump_tensors
 from torch import Tensor
@@ -120,7 +122,9 @@ def main() -> int:
 
 def _read(source: Path, trusted: bool) -> Converted:
     try:
-        return Converted(read_weights(source))
+        # learn.save() puts the optimizer's numbers into fastcore's lists, which only hold things.
+        with torch.serialization.safe_globals([(L, "fastcore.foundation.L")]):
+            return Converted(read_weights(source))
     except ModelError as error:
         if not source.is_file():
             raise ModelError(f"{source}: is not a file.") from error

@@ -45,6 +45,7 @@ def names_no_folder_of_this_computer(content):
     return b"site-packages" not in content and b"napari_semclass/" not in content
 
 
+@pytest.mark.slow  # torch's exporter takes its time
 def test_onnx_answers_alike_in_onnxruntime_for_any_number_of_tiles(warm_model, tmp_path):
     needs_onnx()
     import onnxruntime
@@ -78,6 +79,7 @@ def test_torch_export_answers_alike_without_this_program(warm_model, tmp_path):
         assert all(names_no_folder_of_this_computer(archive.read(name)) for name in archive.namelist())
 
 
+@pytest.mark.slow
 def test_a_package_for_bioimage_io_passes_its_own_test(warm_model, tmp_path):
     needs_bioimageio()
     from bioimageio.core import test_model

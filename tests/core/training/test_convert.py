@@ -36,6 +36,7 @@ plain.export("plain.pkl")
 torch.save(plain.model.state_dict(), "plain.pth")
 usual = vision_learner(dls, sys.argv[1], pretrained=False, path=".")
 usual.export("usual.pkl")
+usual.save("usual")
 torch.save(usual.model[0].model.state_dict(), "usual.pth")
 """
 
@@ -103,6 +104,15 @@ def test_a_trusted_export_of_fastai_s_own_network_gives_its_body(exported, tmp_p
     assert set(found.tensors) == set(wanted)
     for name, value in found.tensors.items():
         torch.testing.assert_close(value, wanted[name])
+
+
+@pytest.mark.slow  # starts fastai
+def test_what_learn_save_wrote_is_read_without_trust(exported, tmp_path):
+    assert (exported / "models" / "usual.pth").is_file()
+    convert(exported / "models" / "usual.pth", tmp_path / "w.safetensors", backbone=SMALL)
+    tensors, wanted = load_file(tmp_path / "w.safetensors"), torch.load(exported / "usual.pth", weights_only=True)
+    for name, value in wanted.items():
+        torch.testing.assert_close(tensors[name], value)
 
 
 @pytest.mark.parametrize("body", ["numbered", "timm"])
