@@ -77,7 +77,9 @@ def test_ctrl_c_stops_and_resume_finishes(data):
         "-W",
         "ignore",
         "-c",
-        "import sys; from napari_semclass.cli import main; sys.exit(main())",
+        # A shell starts what runs in its background with Ctrl-C ignored, these tests among it.
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler);"
+        "from napari_semclass.cli import main; sys.exit(main())",
     ]
     arguments = ["train", "data", "--out", "mine.safetensors", "--recipe", "quick", *TINY, *stage]
     process = subprocess.Popen([*command, *arguments], stderr=subprocess.PIPE, text=True)
