@@ -13,7 +13,7 @@ from napari_semclass.annotate.collect import LabelledTiles, Source, collect_tile
 from napari_semclass.annotate.imported import read_examples
 from napari_semclass.annotate.locate import locate_images
 from napari_semclass.annotate.planes import marks_of
-from napari_semclass.annotate.project import Project
+from napari_semclass.annotate.project import Project, read_project
 from napari_semclass.annotate.tiles import mark_tiles
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
@@ -133,6 +133,41 @@ def learn_labelled(
         tested=grouping.sentence,
         testable=grouping.level != "none",
     )
+
+
+def learn_project(
+    folder: str | Path, *, model: str = "", name: str = "my-marks", title: str = "", device: str = "auto"
+) -> "QuickResult":
+    """Learn the marks and imported examples of a project, as `semclass learn` does.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the project.
+    model : str
+        Name or file of the model to learn on; empty takes the one chosen in the project.
+    name, title : str
+        Of the new model.
+    device : "auto", "cpu", "cuda" or "mps"
+
+    Raises
+    ------
+    SettingsError, ModelError, MicrographError, DeviceError
+        As `labelled_of_project` and `learn_labelled`.
+    """
+    from napari_semclass.classify.feature_cache import FeatureCache
+    from napari_semclass.model import load_model
+
+    project = read_project(folder)
+    base = load_model(model or project.model or "starter")
+    labelled = labelled_of_project(project, folder, base.card)
+    steps = learn_labelled(labelled, base, name=name, title=title or name, device=device, cache=FeatureCache.shared())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: QuickResult = end.value
+            return result
 
 
 def predicted(

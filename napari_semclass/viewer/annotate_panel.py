@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.category_table import CategoryTable
+from napari_semclass.viewer.copy_button import WAYS
 
 _ROWS = 5
 
@@ -27,7 +28,8 @@ class AnnotatePanel(QWidget):
 
     `layer_requested("paint" | "regions" | "points")`, `adopt_requested`, `learn_requested`, `live_changed(bool)`,
     `next_requested`, `why_requested`, `specimen_changed(name)`, and of the project menu
-    `project_requested("new" | "open" | "save" | "recover" | "import" | "forget" | "export" | "command")`.
+    `project_requested("new" | "open" | "save" | "recover" | "import" | "forget" | "export" |
+    "command" | "python")`.
     """
 
     add_category_requested = Signal()
@@ -156,7 +158,7 @@ class AnnotatePanel(QWidget):
             ("Import examples…", "import"),
             ("Forget imported examples", "forget"),
             ("Export tiles as folders…", "export"),
-            ("Copy command", "command"),
+            *WAYS,
         ):
             if text is None:
                 menu.addSeparator()

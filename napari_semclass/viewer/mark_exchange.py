@@ -1,6 +1,5 @@
 """Labelled pictures in and out of a session of marks, and the command that learns the same."""
 
-import shlex
 import threading
 from collections.abc import Generator
 from functools import partial
@@ -14,6 +13,8 @@ from napari_semclass.annotate.collect import LabelledTiles
 from napari_semclass.annotate.dataset import export_tiles
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.dataset import read_dataset
+from napari_semclass.viewer.command import learn_command, learn_python
+from napari_semclass.viewer.copy_button import COMMAND, PYTHON
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.mark_book import MarkBook
@@ -21,7 +22,7 @@ from napari_semclass.viewer.project_desk import ProjectDesk
 from napari_semclass.viewer.state import DockState
 from napari_semclass.viewer.teacher import Teacher
 
-WISHES = ("import", "forget", "export", "command")
+WISHES = ("import", "forget", "export", COMMAND, PYTHON)
 
 
 class MarkExchange(QObject):
@@ -54,7 +55,7 @@ class MarkExchange(QObject):
         elif wish == "export":
             self.export()
         else:
-            self.copy_command()
+            self.copy(wish)
 
     def import_examples(self, folder: Path) -> None:
         """Learn from the labelled pictures in a folder as well; categories that are new are added."""
@@ -93,15 +94,15 @@ class MarkExchange(QObject):
         if folder:
             self._board.start("tiles", partial(_export_job, marked, Path(folder)), self._state.say)
 
-    def copy_command(self) -> None:
-        """Copy the command that learns the same model from the saved marks."""
+    def copy(self, way: str) -> None:
+        """Copy the command, or the Python, that learns the same model from the saved marks."""
         model = self._inputs.model()
         if model is None or not self._desk.is_saved():
             self._state.say("There are no marks to learn from yet.", problem=True)
             return
-        words = ["semclass", "learn", str(self._desk.folder), "--model", model, "--out", "my-marks"]
-        QGuiApplication.clipboard().setText(shlex.join(words))
-        self._state.say(f"Copied: {shlex.join(words)}")
+        text = (learn_python if way == PYTHON else learn_command)(self._desk.folder, model)
+        QGuiApplication.clipboard().setText(text)
+        self._state.say(f"Copied: {text}")
 
 
 def _import_job(folder: Path, stop: threading.Event) -> Generator[tuple[str, tuple[str, ...]], None, None]:

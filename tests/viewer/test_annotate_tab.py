@@ -1,5 +1,7 @@
 """Marking, learning and looking, as a user does it: keys on the canvas, an overlay that follows, nothing lost."""
 
+import contextlib
+
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -177,10 +179,14 @@ def assert_the_command_learns_the_same(annotating, tmp_path):
     """`semclass learn` gives the model that the dock has, number for number."""
     by_command = tmp_path / "by-command.safetensors"
     assert main(["learn", str(tmp_path / "steel.semclass"), "--out", str(by_command)]) == 0
-    mine, theirs = load_file(annotating.desk.quick_file()), load_file(by_command)
-    assert mine.keys() == theirs.keys()
-    for name in mine:
-        np.testing.assert_array_equal(mine[name], theirs[name])
+    annotating.exchange.copy("python")
+    with contextlib.chdir(tmp_path):
+        exec(QGuiApplication.clipboard().text(), {})  # noqa: S102 - what a user would paste
+    mine = load_file(annotating.desk.quick_file())
+    for theirs in (load_file(by_command), load_file(tmp_path / "my-marks.safetensors")):
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            np.testing.assert_array_equal(mine[name], theirs[name])
 
 
 def test_marks_are_kept_and_a_project_brings_everything_back(
@@ -216,7 +222,7 @@ def test_without_a_project_marks_are_kept_by_themselves(annotating, press, count
     counted(1)
     qtbot.waitUntil(lambda: "kept by itself" in annotating.panel.project_state.text(), timeout=20_000)
     assert (annotating.desk.folder / "project.json").exists()
-    annotating.exchange.copy_command()
+    annotating.exchange.copy("command")
     assert QGuiApplication.clipboard().text().startswith(f"semclass learn {annotating.desk.folder} --model tiny")
     assert leftovers() == []  # this session still runs; it is offered after it has ended
 
