@@ -366,3 +366,9 @@ def test_it_fits_a_narrow_dock_in_both_themes(dock, viewer, idle, qtbot, three_b
         scroll = dock.findChild(QScrollArea)
         beside = scroll.verticalScrollBar().sizeHint().width()
         assert scroll.widget().minimumSizeHint().width() + beside <= 320
+
+
+def test_the_speed_is_measured_on_this_processor(measured_speed):
+    device, tiles_per_second = measured_speed("starter")
+    assert device
+    assert tiles_per_second > 0
