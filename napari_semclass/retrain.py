@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Literal
 
 import psutil
 
-from napari_semclass.errors import OutputError, SettingsError, brief
+from napari_semclass.errors import OutputError, SemclassError, SettingsError, brief
 from napari_semclass.learn.events import Event, Failed, Finished, Stopped, read_events
-from napari_semclass.learn.plan import Plan
+from napari_semclass.learn.plan import Plan, read_plan
 from napari_semclass.learn.run import Run, Task
 
 if TYPE_CHECKING:
@@ -92,6 +92,41 @@ def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> "su
             return process
     except OSError as error:
         raise OutputError(f"{run.folder}: the training cannot be started ({brief(error)}).") from error
+
+
+def train_model(data: str | Path, out: str | Path, *, recipe: str | Path = "progressive", device: str = "auto") -> Path:
+    """Train a model to its end, as `semclass train` does, and return its file; start weights are fetched if need be.
+
+    Parameters
+    ----------
+    data : str or Path
+        Folder of labelled pictures.
+    out : str or Path
+        Model file to write, ending in `.safetensors`; its run is kept beside it.
+    recipe : str or Path
+        Name of a recipe, or a plan file.
+    device : "auto", "cpu", "cuda" or "mps"
+
+    Raises
+    ------
+    SemclassError
+        When there is such a file already, data or plan are not possible, or the training fails.
+    """
+    out = Path(out)
+    run = Run(out.with_suffix(".run"))
+    if out.exists() or run.plan_file.exists():
+        raise OutputError(f"{out}: is there already, or its run is; choose another file.")
+    plan = read_plan(recipe)
+    fetch_weights(plan, agree=lambda _: True)
+    run.create(plan, new_task(data, out, device=device))
+    process = start(run)
+    last = None
+    for found in follow(run, 0, process):
+        last = found[1] if found is not None else last
+    process.wait()
+    if not out.exists():
+        raise SemclassError(last.sentence if isinstance(last, Failed) else f"{out}: the training was stopped.")
+    return out
 
 
 def cut_short(run: Run) -> None:

@@ -19,6 +19,21 @@ checkout=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
+# One thread each: two test runs go side by side.
+export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
+
+# with_core MARKS COMMAND...: run the core tests with these marks, and a command beside them; both to their end.
+with_core() {
+    local marks=$1 core status=0
+    shift
+    headless "$python" -m pytest tests/core -m "$marks" >"$scratch/core.txt" 2>&1 &
+    core=$!
+    "$@" || status=$?
+    wait "$core" || status=$?
+    cat "$scratch/core.txt"
+    return "$status"
+}
+
 say "== Installing; the first time this downloads several GB, most of it PyTorch"
 "$python" -m pip install --quiet --editable '.[all,test,dev]'
 
@@ -29,10 +44,8 @@ sources=(napari_semclass training tests benchmarks tools)
 "$python" -m ruff format --check "${sources[@]}"
 "$python" -m mypy
 
-say "== Core tests, without a display"
-headless "$python" -m pytest tests/core
-say "== Viewer tests, in a window"
-in_window "$python" -m pytest tests/viewer
+say "== Viewer tests, in a window, and core tests, without a display"
+with_core "" in_window "$python" -m pytest tests/viewer
 say "== Notebook tests, in a browser without a window"
 headless "$python" -m pytest tests/notebook
 
@@ -59,8 +72,7 @@ for module in (napari_semclass, semclass_training):
 for name in ("napari.yaml", "py.typed", "downloads/registry.toml", "model/starter/starter.safetensors", "learn/recipes/progressive.toml", "notebook/static/main.js", "notebook/static/widget.css"):
     assert (Path(napari_semclass.__file__).parent / name).is_file(), f"the wheel lacks {name}"
 CHECK
-headless "$python" -m pytest tests/core -m "not slow"
-in_window "$python" -m pytest tests/viewer/test_manifest.py tests/viewer/test_dock.py
+with_core "not slow" in_window "$python" -m pytest tests/viewer/test_manifest.py tests/viewer/test_dock.py
 headless "$python" -m pytest tests/notebook/test_lab.py
 headless "$(dirname "$python")/semclass" demo --out demo >/dev/null
 test -s demo/synthetic_mosaic.overlay.png

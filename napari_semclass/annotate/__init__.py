@@ -12,6 +12,8 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "collect": ["LabelledTiles", "Source", "collect_tiles"],
         "dataset": ["export_tiles", "write_dataset"],
         "groups": ["Grouping", "Marked", "group_tiles"],
+        "imported": ["Examples", "read_examples"],
+        "learning": ["learn_project"],
         "locate": ["Located", "locate_images"],
         "marks": ["Marks", "Point", "Region", "ellipse"],
         "project": ["ImageEntry", "MarkLayer", "Project", "ResultEntry", "read_project", "write_project"],
@@ -34,6 +36,9 @@ if TYPE_CHECKING:
     from napari_semclass.annotate.groups import Grouping as Grouping
     from napari_semclass.annotate.groups import Marked as Marked
     from napari_semclass.annotate.groups import group_tiles as group_tiles
+    from napari_semclass.annotate.imported import Examples as Examples
+    from napari_semclass.annotate.imported import read_examples as read_examples
+    from napari_semclass.annotate.learning import learn_project as learn_project
     from napari_semclass.annotate.locate import Located as Located
     from napari_semclass.annotate.locate import locate_images as locate_images
     from napari_semclass.annotate.marks import Marks as Marks

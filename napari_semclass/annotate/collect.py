@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 
 from napari_semclass.annotate.categories import Categories, MarkCategory
 from napari_semclass.annotate.groups import Grouping, Marked, group_tiles, groups_per_category
+from napari_semclass.annotate.imported import Examples, example_tiles
 from napari_semclass.annotate.tiles import MarkedTiles
 from napari_semclass.micrograph import Micrograph
 
@@ -32,6 +33,9 @@ class Source:
         Index of the plane in the image, C order; 0 when it has one.
     specimen : str
         Empty when unknown.
+    imported : int
+        Of a stack of imported examples (see `imported.Examples`) the side of one; else 0. Their grey levels are
+        normalised: 255 stands for 1.
     """
 
     id: str
@@ -40,6 +44,7 @@ class Source:
     path: Path | None = None
     plane: int = 0
     specimen: str = ""
+    imported: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -90,6 +95,17 @@ class LabelledTiles:
         """Tiles of every category of the session, by its number."""
         return {item.number: int(np.sum(self.numbers == item.number)) for item in self.categories.items}
 
+    @property
+    def imported(self) -> NDArray[np.bool_]:
+        """Which tiles are imported examples and not marked here, (n,)."""
+        of_source = np.array([bool(source.imported) for source in self.sources], dtype=bool)
+        return of_source[self.source_index]
+
+    def counts_imported(self) -> dict[int, int]:
+        """Imported examples of every category of the session, by its number."""
+        own = self.numbers[self.imported]
+        return {item.number: int(np.sum(own == item.number)) for item in self.categories.items}
+
     def groups(self) -> dict[int, int]:
         """Groups (see `grouping.level`) that every category of the session has tiles in, by its number."""
         found = groups_per_category(self.numbers, self.grouping.groups)
@@ -118,8 +134,10 @@ class LabelledTiles:
         return f"Mark more {name}: it has {what}, {most.name} has {counts[most.number]:,}."
 
 
-def collect_tiles(marked: Sequence[tuple[Source, MarkedTiles]], categories: Categories, tile: int) -> LabelledTiles:
-    """Put the marked tiles of all planes together and group them.
+def collect_tiles(
+    marked: Sequence[tuple[Source, MarkedTiles]], categories: Categories, tile: int, examples: Examples | None = None
+) -> LabelledTiles:
+    """Put the marked tiles of all planes together, and imported examples behind them, and group them.
 
     Parameters
     ----------
@@ -128,9 +146,18 @@ def collect_tiles(marked: Sequence[tuple[Source, MarkedTiles]], categories: Cate
     categories : Categories
     tile : int
         Side of a tile in pixels.
+    examples : Examples, optional
+        Learned from as well.
     """
     known = np.array([item.number for item in categories.items], dtype=np.int64)
     kept = [(source, tiles.of(known)) for source, tiles in marked]
+    grouped = [Marked(source.id, source.specimen, one) for source, one in kept]
+    if examples is not None:
+        files = [None if source.path is None else source.path.resolve() for source, _ in kept]
+        images = [(s.id, s.name, s.specimen, file) for (s, _), file in zip(kept, files, strict=True)]
+        for micrograph, found, belonging in example_tiles(examples, categories, images):
+            kept.append((Source(micrograph.name, micrograph.name, micrograph, imported=examples.side), found))
+            grouped += belonging
     tiles = [one for _, one in kept]
     return LabelledTiles(
         tuple(source for source, _ in kept),
@@ -138,6 +165,6 @@ def collect_tiles(marked: Sequence[tuple[Source, MarkedTiles]], categories: Cate
         np.concatenate([np.zeros((0, 4), dtype=np.int64), *(one.boxes for one in tiles)]),
         np.concatenate([np.zeros(0, dtype=np.int64), *(one.numbers for one in tiles)]),
         categories,
-        group_tiles([Marked(source.id, source.specimen, one) for source, one in kept], tile, categories),
+        group_tiles(grouped, tile, categories),
         tile,
     )

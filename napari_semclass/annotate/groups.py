@@ -29,11 +29,14 @@ class Marked:
     specimen : str
         Empty when unknown.
     tiles : MarkedTiles
+    whole : bool
+        Nobody knows where on the image these tiles lie (imported ones): they are one region, with all others of it.
     """
 
     image: str
     specimen: str
     tiles: MarkedTiles
+    whole: bool = False
 
 
 @dataclass(frozen=True, eq=False)
@@ -86,11 +89,17 @@ def group_tiles(marked: Sequence[Marked], tile: int, categories: Categories) -> 
     specimens = [one.specimen.strip().casefold() for one in marked]
     known = all(specimen for specimen, count in zip(specimens, counts, strict=True) if count)
     kept = np.ones(len(numbers), dtype=bool)
-    several = "s" if len(np.unique(images)) > 1 else ""
+    whole = np.repeat([one.whole for one in marked], counts).astype(bool)
+    several = "s" if len(np.unique(images[~whole])) > 1 else ""
+    imported = " and groups of imported pictures" if whole.any() else ""
     levels: list[tuple[Level, _Ints, str]] = [
-        ("specimen", np.repeat(_numbered(specimens), counts), "tested on other specimens"),
-        ("image", images, f"tested on other images{' of the same specimens' if known else ''}"),
-        ("region", _regions(images, boxes, tile), f"tested on other regions of the same image{several}"),
+        ("specimen", np.repeat(_numbered(specimens), counts), f"tested on other specimens{imported}"),
+        ("image", images, f"tested on other images{' of the same specimens' if known else ''}{imported}"),
+        (
+            "region",
+            _regions(images, boxes, tile, whole),
+            f"tested on other regions of the same image{several}{imported}",
+        ),
     ]
     for level, groups, sentence in levels if known else levels[1:]:
         if len(numbers) and not _lacking(numbers, groups):
@@ -128,12 +137,15 @@ def _numbered(names: Sequence[str]) -> _Ints:
     return np.asarray(np.unique(np.array(names, dtype=str), return_inverse=True)[1], dtype=np.int64)
 
 
-def _regions(images: _Ints, boxes: _Ints, tile: int) -> _Ints:
-    """Number of each tile's region, (n,)."""
+def _regions(images: _Ints, boxes: _Ints, tile: int, whole: NDArray[np.bool_]) -> _Ints:
+    """Number of each tile's region, (n,); an image with tiles of which nobody knows where they lie is one."""
     links: list[_Ints] = [np.zeros((2, 0), dtype=np.int64)]
     for image in np.unique(images):
         own = np.flatnonzero(images == image)
-        links += [own[pairs] for pairs in _near(boxes[own], tile)]
+        if whole[own].any():
+            links.append(np.stack([own[:-1], own[1:]]))
+        else:
+            links += [own[pairs] for pairs in _near(boxes[own], tile)]
     first, second = np.concatenate(links, axis=1)
     graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(len(boxes),) * 2)
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)

@@ -10,14 +10,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.annotate.collect import LabelledTiles, Source, collect_tiles
+from napari_semclass.annotate.imported import read_examples
 from napari_semclass.annotate.locate import locate_images
 from napari_semclass.annotate.planes import marks_of
-from napari_semclass.annotate.project import Project
+from napari_semclass.annotate.project import Project, read_project
 from napari_semclass.annotate.tiles import mark_tiles
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.errors import SettingsError
-from napari_semclass.micrograph import Micrograph, open_micrographs
+from napari_semclass.micrograph import GreyRange, Micrograph, open_micrographs
 from napari_semclass.model.card import Card, Category
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def labelled_of_project(project: Project, folder: str | Path, card: Card) -> Lab
     Raises
     ------
     SettingsError
-        When an image with marks is not found or has changed.
+        When an image with marks, or a folder of imported examples, is not found or has changed.
     MicrographError
         When it cannot be read.
     """
@@ -74,7 +75,9 @@ def labelled_of_project(project: Project, folder: str | Path, card: Card) -> Lab
             tiles = mark_tiles(marks, settings.grid(micrograph, card))
             if len(tiles) or tiles.mixed or tiles.unused:
                 marked.append((Source(entry.id, entry.name, micrograph, path, plane, entry.specimen), tiles))
-    return collect_tiles(marked, project.categories, settings.tile or card.tile)
+    tile = settings.tile or card.tile
+    examples = read_examples(project.imported, card, tile) if project.imported else None
+    return collect_tiles(marked, project.categories, tile, examples)
 
 
 def learn_labelled(
@@ -107,8 +110,9 @@ def learn_labelled(
         boxes = labelled.boxes[labelled.source_index == index]
         before = sum(map(len, parts))
         step = None
+        tile, levels = source.imported or labelled.tile, GreyRange(0, 255) if source.imported else None
         for step in feature_steps(
-            source.micrograph, base, boxes, tile=labelled.tile, device=device, cache=cache, stop=stop
+            source.micrograph, base, boxes, tile=tile, levels=levels, device=device, cache=cache, stop=stop
         ):
             yield Looking(before + step.done, len(labelled))
         if step is None or step.done < step.total:
@@ -119,7 +123,8 @@ def learn_labelled(
         np.concatenate(parts),
         labelled.labels,
         grouping.groups,
-        labelled.source_index,
+        # Of examples a picture is a group, not the stack that they are in.
+        np.where(labelled.imported, len(labelled.sources) + grouping.groups, labelled.source_index),
         [Category(item.name, item.color) for item in labelled.used],
         base,
         tile=labelled.tile,
@@ -128,6 +133,41 @@ def learn_labelled(
         tested=grouping.sentence,
         testable=grouping.level != "none",
     )
+
+
+def learn_project(
+    folder: str | Path, *, model: str = "", name: str = "my-marks", title: str = "", device: str = "auto"
+) -> "QuickResult":
+    """Learn the marks and imported examples of a project, as `semclass learn` does.
+
+    Parameters
+    ----------
+    folder : str or Path
+        Of the project.
+    model : str
+        Name or file of the model to learn on; empty takes the one chosen in the project.
+    name, title : str
+        Of the new model.
+    device : "auto", "cpu", "cuda" or "mps"
+
+    Raises
+    ------
+    SettingsError, ModelError, MicrographError, DeviceError
+        As `labelled_of_project` and `learn_labelled`.
+    """
+    from napari_semclass.classify.feature_cache import FeatureCache
+    from napari_semclass.model import load_model
+
+    project = read_project(folder)
+    base = load_model(model or project.model or "starter")
+    labelled = labelled_of_project(project, folder, base.card)
+    steps = learn_labelled(labelled, base, name=name, title=title or name, device=device, cache=FeatureCache.shared())
+    while True:
+        try:
+            next(steps)
+        except StopIteration as end:
+            result: QuickResult = end.value
+            return result
 
 
 def predicted(

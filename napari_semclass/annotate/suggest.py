@@ -1,11 +1,15 @@
 """Which tile to mark next: one that the model is unsure of, unlike those that are marked and those just suggested."""
 
+from math import ceil
+
 import numpy as np
 from numpy.typing import NDArray
 
 # Only the less sure half competes, so that a strange but well-known tile does not come first.
 _UNSURE = 0.5
 _SAME = 0.01  # of 0 to 2: nearer tiles teach the same
+# However large the mosaic: only the least sure tiles compete, and so many stand for the labelled ones and for all.
+_MOST = 4096
 
 
 def next_tiles(
@@ -15,7 +19,8 @@ def next_tiles(
 
     Each is the one with the largest product of uncertainty (one minus the gap between its two best categories) and
     distance, in standardised features, to the nearest tile that is labelled or suggested before it. Tiles that are
-    nearly the same as one of these are left out.
+    nearly the same as one of these are left out. Of many tiles, the 4,096 that the model is least sure of compete, and
+    4,096 of the labelled ones are compared with.
 
     Parameters
     ----------
@@ -31,15 +36,17 @@ def next_tiles(
         return free
     best = np.sort(probabilities[free], axis=1)[:, ::-1]
     unsure = 1 - (best[:, 0] - best[:, 1])
-    competing = unsure >= np.quantile(unsure, 1 - _UNSURE)
+    place = len(unsure) - min(_MOST, ceil(_UNSURE * len(unsure)))
+    competing = _spread(np.flatnonzero(unsure >= np.partition(unsure, place)[place]))  # equal ones may be many
     free, unsure = free[competing], unsure[competing]
-    spread = features.std(axis=0) + 1e-6
-    scaled = (features - features.mean(axis=0)) / spread
-    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True) + 1e-12
+    sample = features[_spread(np.arange(len(features)))]
+    mean, spread = sample.mean(axis=0), sample.std(axis=0) + 1e-6
+    scaled = _scaled(features[free], mean, spread)
     distance = np.full(len(free), np.inf)
-    for start in range(0, int(labelled.sum()), 256):  # in parts, which bounds the memory
-        near = scaled[np.flatnonzero(labelled)[start : start + 256]]
-        distance = np.minimum(distance, (1 - scaled[free] @ near.T).min(axis=1))
+    known = _spread(np.flatnonzero(labelled))
+    for start in range(0, len(known), 256):  # in parts, which bounds the memory
+        near = _scaled(features[known[start : start + 256]], mean, spread)
+        distance = np.minimum(distance, (1 - scaled @ near.T).min(axis=1))
     chosen: list[int] = []
     distance[np.isinf(distance)] = 1.0
     for _ in range(min(n, len(free))):
@@ -48,6 +55,20 @@ def next_tiles(
         if worth[index] < 0:
             break
         chosen.append(int(free[index]))
-        distance = np.minimum(distance, 1 - scaled[free] @ scaled[free[index]])
+        distance = np.minimum(distance, 1 - scaled @ scaled[index])
         distance[index] = 0.0
     return np.array(chosen, dtype=np.int64)
+
+
+def _spread(indices: NDArray[np.int64]) -> NDArray[np.int64]:
+    """All of them, or some that are spread evenly over them."""
+    return indices if len(indices) <= _MOST else indices[np.linspace(0, len(indices) - 1, _MOST).astype(np.int64)]
+
+
+def _scaled(
+    features: NDArray[np.float32], mean: NDArray[np.float32], spread: NDArray[np.float32]
+) -> NDArray[np.float32]:
+    """Standardised features of length one, so that products are cosines."""
+    scaled = (features - mean) / spread
+    scaled /= np.linalg.norm(scaled, axis=1, keepdims=True) + 1e-12
+    return scaled

@@ -48,6 +48,7 @@ def feature_steps(
     boxes: _Boxes,
     *,
     tile: int,
+    levels: GreyRange | None = None,
     device: str = "auto",
     cache: FeatureCache | None = None,
     stop: threading.Event | None = None,
@@ -66,6 +67,8 @@ def feature_steps(
         `(y0, x0, y1, x1)` in level-0 pixels.
     tile : int
         Side of a full tile in pixels; smaller boxes at the edges are mirrored up to it.
+    levels : GreyRange, optional
+        What becomes 0 and 1; None finds it in the micrograph.
     device : str
     cache : FeatureCache
     stop : threading.Event
@@ -82,7 +85,7 @@ def feature_steps(
     forward = Forward.on(model, device)
     width = linear_classifier(model).in_features
     steps = model.card.preprocessing
-    levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+    levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     key = _key(micrograph, model, levels, tile, forward)
     known = cache.read(key)
     held = [_sound(known.get(tuple(box)), width) for box in boxes.tolist()]

@@ -18,6 +18,7 @@ from qtpy.QtWidgets import (
 
 from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.category_table import CategoryTable
+from napari_semclass.viewer.copy_button import WAYS
 
 _ROWS = 5
 
@@ -27,7 +28,8 @@ class AnnotatePanel(QWidget):
 
     `layer_requested("paint" | "regions" | "points")`, `adopt_requested`, `learn_requested`, `live_changed(bool)`,
     `next_requested`, `why_requested`, `specimen_changed(name)`, and of the project menu
-    `project_requested("new" | "open" | "save" | "recover" | "export" | "command")`.
+    `project_requested("new" | "open" | "save" | "recover" | "import" | "forget" | "export" |
+    "command" | "python")`.
     """
 
     add_category_requested = Signal()
@@ -129,11 +131,12 @@ class AnnotatePanel(QWidget):
             else "Open a micrograph first."
         )
 
-    def show_counts(self, per_micrograph: Sequence[tuple[str, int]], advice: Sequence[str]) -> None:
-        """Marked tiles of each micrograph, and what to mark more of."""
+    def show_counts(self, per_micrograph: Sequence[tuple[str, int]], imported: int, advice: Sequence[str]) -> None:
+        """Marked tiles of each micrograph, imported examples, and what to mark more of."""
         total = sum(count for _, count in per_micrograph)
         several = f" on {len(per_micrograph):,} micrographs" if len(per_micrograph) > 1 else ""
-        self.counts.setText(f"{total:,} tile{'' if total == 1 else 's'} marked{several}")
+        more = f", {imported:,} imported" if imported else ""
+        self.counts.setText(f"{total:,} tile{'' if total == 1 else 's'} marked{several}{more}")
         self.counts.setToolTip("\n".join(f"{name}: {count:,} tiles" for name, count in per_micrograph))
         self.advice.setText(" ".join(advice))
         self.advice.setVisible(bool(advice))
@@ -152,8 +155,10 @@ class AnnotatePanel(QWidget):
             ("Save now", "save"),
             ("Recover…", "recover"),
             (None, None),
+            ("Import examples…", "import"),
+            ("Forget imported examples", "forget"),
             ("Export tiles as folders…", "export"),
-            ("Copy command", "command"),
+            *WAYS,
         ):
             if text is None:
                 menu.addSeparator()

@@ -1,20 +1,14 @@
 """The Annotate tab: wires categories, marks, quick learning and suggestions to the viewer's layers and to jobs."""
 
-import shlex
-import threading
-from collections.abc import Callable, Generator
+from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Layer
 from qtpy.QtCore import Signal
-from qtpy.QtGui import QGuiApplication
-from qtpy.QtWidgets import QFileDialog, QVBoxLayout, QWidget
+from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_semclass.annotate.categories import KEYS, Categories
-from napari_semclass.annotate.collect import LabelledTiles
-from napari_semclass.annotate.dataset import export_tiles
 from napari_semclass.annotate.planes import plane_of
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.units import time_text
@@ -23,11 +17,9 @@ from napari_semclass.viewer.annotate_panel import AnnotatePanel
 from napari_semclass.viewer.classify_tab import ClassifyTab
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
-from napari_semclass.viewer.learn_job import (
-    Learned,
-    Suggestion,
-)
+from napari_semclass.viewer.learn_job import Learned, Suggestion
 from napari_semclass.viewer.mark_book import MarkBook
+from napari_semclass.viewer.mark_exchange import WISHES, MarkExchange
 from napari_semclass.viewer.mark_keys import MarkKeys
 from napari_semclass.viewer.mark_layers import SPECIMEN_KEY, adopt, image_shape, specimen_of
 from napari_semclass.viewer.project_desk import ProjectDesk
@@ -64,6 +56,7 @@ class AnnotateTab(QWidget):
         )
         keys: dict[str, Callable[[], None]] = {str(key): partial(self.mark, key) for key in KEYS}
         keys |= {UNMARK: partial(self.mark, 0), ACCEPT: self.accept, NEXT: self.next, UNDO: self.undo, WHY: self.why}
+        self.exchange = MarkExchange(self.book, self.teacher, self.desk, inputs, board, state, self)
         self.keys = MarkKeys(viewer, keys, unless=_left_to_layer)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
@@ -165,27 +158,7 @@ class AnnotateTab(QWidget):
         self.book.follow(layer)
 
     def _project_wish(self, wish: str) -> None:
-        own = {"export": self.export, "command": self.copy_command}
-        own.get(wish, partial(self.desk.do, wish))()
-
-    def copy_command(self) -> None:
-        """Copy the command that learns the same model from the saved marks."""
-        model = self._inputs.model()
-        if model is None or not self.desk.is_saved():
-            self._state.say("There are no marks to learn from yet.", problem=True)
-            return
-        words = ["semclass", "learn", str(self.desk.folder), "--model", model, "--out", "my-marks"]
-        QGuiApplication.clipboard().setText(shlex.join(words))
-        self._state.say(f"Copied: {shlex.join(words)}")
-
-    def export(self) -> None:
-        """Ask for a folder, and write the marked tiles into it as pictures by category."""
-        if self.teacher.labelled is None or not len(self.teacher.labelled):
-            self._state.say("There are no marked tiles to write yet.", problem=True)
-            return
-        folder = QFileDialog.getExistingDirectory(self, "Write the marked tiles into this (new or empty) folder")
-        if folder:
-            self._board.start("tiles", partial(_export_job, self.teacher.labelled, Path(folder)), self._state.say)
+        (self.exchange if wish in WISHES else self.desk).do(wish)
 
     # -- marks ----------------------------------------------------------------------------------------------------
 
@@ -307,16 +280,19 @@ class AnnotateTab(QWidget):
             self._show_categories()
 
     def _show_categories(self) -> None:
-        tiles = self.teacher.labelled.counts() if self.teacher.labelled is not None else {}
-        self.panel.categories.show_categories(self.book.categories, tiles)
+        own, labelled = self.teacher.marked, self.teacher.labelled
+        tiles = own.counts() if own is not None else {}
+        imported = labelled.counts_imported() if labelled is not None else {}
+        self.panel.categories.show_categories(self.book.categories, tiles, imported)
         self._show_problems()
 
     def _show_counts(self) -> None:
-        labelled = self.teacher.labelled
-        if labelled is None:
+        own, labelled = self.teacher.marked, self.teacher.labelled
+        if own is None or labelled is None:
             return
-        each = [(s.name, sum(labelled.counts_of(i).values())) for i, s in enumerate(labelled.sources)]
-        self.panel.show_counts(each, [labelled.needs()] if self.book.categories.items else [_HOW_TO_BEGIN])
+        each = [(s.name, sum(own.counts_of(i).values())) for i, s in enumerate(own.sources)]
+        advice = [labelled.needs()] if self.book.categories.items else [_HOW_TO_BEGIN]
+        self.panel.show_counts(each, int(labelled.imported.sum()), advice)
         self._show_categories()
         self.marks_counted.emit()
 
@@ -347,11 +323,6 @@ class AnnotateTab(QWidget):
         if self.teacher.labelled is None or len(self.teacher.labelled.used) < 2:
             return "Mark tiles of two categories first."
         return ""
-
-
-def _export_job(labelled: LabelledTiles, folder: Path, stop: threading.Event) -> Generator[str, None, None]:
-    export_tiles(labelled, folder)
-    yield f"Wrote {len(labelled):,} tiles to {folder}."
 
 
 def _left_to_layer(layer: Layer, key: str) -> bool:

@@ -51,8 +51,8 @@ class CategoryTable(QTreeWidget):
         self.currentItemChanged.connect(self._chose)
         self.customContextMenuRequested.connect(self._menu)
 
-    def show_categories(self, categories: Categories, tiles: Mapping[int, int]) -> None:
-        """Fill the table; `tiles` gives marked tiles by category number."""
+    def show_categories(self, categories: Categories, tiles: Mapping[int, int], imported: Mapping[int, int]) -> None:
+        """Fill the table; `tiles` gives marked tiles by category number, `imported` examples that were imported."""
         current = self.current()
         self._categories = categories
         self.blockSignals(True)
@@ -67,7 +67,9 @@ class CategoryTable(QTreeWidget):
             self.choose(current if current is not None else (categories.items[0].number if categories.items else None))
         for row, item in zip(self._rows(), categories.items, strict=True):
             row.setText(_KEY, str(item.key or ""))
-            row.setText(_TILES, f"{tiles.get(item.number, 0):,}")
+            own, more = tiles.get(item.number, 0), imported.get(item.number, 0)
+            row.setText(_TILES, f"{own:,} + {more:,}" if more else f"{own:,}")
+            row.setToolTip(_TILES, f"{own:,} marked here, {more:,} imported" if more else f"{own:,} marked here")
             # Any change of the name's cell, its icon's too, would take back what is being typed there.
             if row.data(_KEY, _COLOR) != item.color:
                 row.setData(_KEY, _COLOR, item.color)

@@ -15,7 +15,8 @@ from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.units import time_text
 from napari_semclass.viewer.classify_job import Redrawn, Update, classify_job, estimate_job, reject_job, score_job
-from napari_semclass.viewer.command import command
+from napari_semclass.viewer.command import command, python
+from napari_semclass.viewer.copy_button import COMMAND, PYTHON
 from napari_semclass.viewer.export_job import export_job
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
@@ -38,6 +39,7 @@ from napari_semclass.viewer.state import DockState, Phase
 
 # Typing a tile size fires an edit per key; tiles are counted once the user pauses.
 _PAUSE_MS = 250
+_WAYS = {COMMAND: command, PYTHON: python}
 
 
 class ClassifyTab(QWidget):
@@ -50,7 +52,7 @@ class ClassifyTab(QWidget):
         self.targets = Targets()
         self._speed: tuple[str, float] | None = None
         self._problems: list[str] = []
-        self._last_command = ""
+        self._last: dict[str, str] = {}
         self.settings = SettingsPanel()
         self.run = RunPanel(state)
         self.results = ResultsPanel(viewer)
@@ -75,7 +77,7 @@ class ClassifyTab(QWidget):
         self.run.classify_requested.connect(self.classify)
         self.run.stop_requested.connect(self.stop)
         self.results.export_requested.connect(self._ask_where_to_export)
-        self.results.command_requested.connect(self._copy_command)
+        self.results.copy_requested.connect(self._copy)
         self.results.map_requested.connect(self.add_map)
         self._pause.timeout.connect(self._estimate)
         self._viewer.layers.events.removed.connect(self._layer_removed)
@@ -110,7 +112,7 @@ class ClassifyTab(QWidget):
             self.state.say(str(error), problem=True)
             return
         self._problems = []
-        self._last_command = command(layers, model, settings)
+        self._last = {way: write(layers, model, settings) for way, write in _WAYS.items()}
         self.state.done = self.state.total = 0
         self.state.phase = Phase.RUNNING
         self.state.say(f"Classifying {targets[0].name if len(targets) == 1 else f'{len(targets)} images'}…")
@@ -254,7 +256,7 @@ class ClassifyTab(QWidget):
         if folder:
             self.export(folder)
 
-    def _copy_command(self) -> None:
-        if self._last_command:
-            QGuiApplication.clipboard().setText(self._last_command)
-            self.state.say(f"Copied: {self._last_command}")
+    def _copy(self, way: str) -> None:
+        if self._last:
+            QGuiApplication.clipboard().setText(self._last[way])
+            self.state.say(f"Copied: {self._last[way]}")

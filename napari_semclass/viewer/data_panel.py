@@ -50,6 +50,10 @@ class DataPanel(QWidget):
         folder = self._dataset if self.folder.isChecked() and self.folder.isEnabled() else None
         return TrainingData(marks, folder) if marks is not None or folder is not None else None
 
+    def has_folder(self) -> bool:
+        """Whether a folder of labelled pictures is chosen, ticked or not."""
+        return self._dataset is not None
+
     def missing(self) -> str:
         """Why nothing can be learned from this, as a sentence; empty when it can."""
         data = self.value()

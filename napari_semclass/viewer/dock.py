@@ -51,7 +51,7 @@ class SemClassifier(QWidget):
         self.tabs.addTab(_scrolled(self.classifying), "Classif&y")
         self.tabs.addTab(_scrolled(self.annotating), "Anno&tate")
         self.training = TrainTab(
-            napari_viewer, self.board, self.state.say, lambda: self.annotating.teacher.labelled, self.inputs.model
+            napari_viewer, self.board, self.state.say, lambda: self.annotating.teacher.marked, self.inputs.model
         )
         self.tabs.addTab(_scrolled(self.training), "T&rain")
         self.message = QLabel()
@@ -79,6 +79,7 @@ class SemClassifier(QWidget):
         self.state.events.message.connect(self._show_message)
         self.annotating.model_learned.connect(partial(self._add_model_file, choose=False))
         self.annotating.marks_counted.connect(self.training.refresh_data)
+        self.annotating.exchange.imported.connect(self.training.offer_folder)
         self.training.model_ready.connect(self._use_model)
         self.training.tile_requested.connect(self._go_to_tile)
         self.tabs.currentChanged.connect(lambda index: self.annotating.shown(index == _ANNOTATE))

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections.abc import Generator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from napari_semclass.annotate.categories import Categories
 from napari_semclass.annotate.collect import LabelledTiles, Source, collect_tiles
+from napari_semclass.annotate.imported import ExampleReader
 from napari_semclass.annotate.learning import Looking, learn_labelled, predicted
 from napari_semclass.annotate.tiles import MarkedTiles, mark_tiles
 from napari_semclass.classify.grid import TileGrid
@@ -36,6 +37,7 @@ class Wish:
     """What to do with which marks.
 
     `snapshots` are of all images with marks, `view` what to predict on; `folder` is where the model is kept.
+    `imported` are folders of labelled pictures to learn from as well, and `reader` keeps what is in them.
     """
 
     snapshots: tuple[Snapshot, ...]
@@ -47,13 +49,19 @@ class Wish:
     specimens: dict[str, str]
     folder: Path
     learn: Literal["no", "if possible", "now"]
+    imported: tuple[str, ...] = ()
+    reader: ExampleReader = field(default_factory=ExampleReader)
 
 
 @dataclass(frozen=True, eq=False)
 class Counted:
-    """The tiles that the marks give, and the grids of all images concerned by the image's id, one per plane."""
+    """The tiles that the marks give, and the grids of all images concerned by the image's id, one per plane.
+
+    `labelled` are the tiles to learn from, imported examples included; `marked` those marked here.
+    """
 
     labelled: LabelledTiles
+    marked: LabelledTiles
     grids: dict[str, list[TileGrid]]
 
 
@@ -91,8 +99,15 @@ def learn_job(wish: Wish, stop: threading.Event) -> Generator[News, None, None]:
         if target.id not in grids:
             grids[target.id] = [settings.grid(m, wish.card) for m in target.micrographs]
     marked = [pair for one in wish.snapshots for pair in _marked(one, grids[one.target.id], wish)]
-    labelled = collect_tiles(marked, wish.categories, settings.tile or wish.card.tile)
-    yield Counted(labelled, grids)
+    tile = settings.tile or wish.card.tile
+    own = labelled = collect_tiles(marked, wish.categories, tile)
+    if not wish.reader.is_ready(wish.imported, wish.card, tile):
+        yield Counted(own, own, grids)
+        yield Looking(0, 1)
+    examples = wish.reader.read(wish.imported, wish.card, tile)
+    if examples is not None:
+        labelled = collect_tiles(marked, wish.categories, tile, examples)
+    yield Counted(labelled, own, grids)
     if wish.learn == "no" or stop.is_set():
         return
     if wish.learn == "if possible" and len(labelled.used) < 2:

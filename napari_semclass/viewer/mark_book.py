@@ -33,7 +33,10 @@ Box = tuple[int, int, int, int]
 
 
 class MarkBook(QObject):
-    """Emits `changed` after every change of marks or categories, and `categories_changed` before it."""
+    """Emits `changed` after every change of marks or categories, and `categories_changed` before it.
+
+    `imported` are folders of labelled pictures that are learned from as well.
+    """
 
     changed = Signal()
     categories_changed = Signal()
@@ -42,6 +45,7 @@ class MarkBook(QObject):
         super().__init__(parent)
         self._viewer = viewer
         self.categories = Categories()
+        self.imported: tuple[str, ...] = ()
         self._current = 0
         self._undo = MarkUndo(lambda: self.categories)
         self._heard: list[MarkLayer] = []
@@ -100,6 +104,11 @@ class MarkBook(QObject):
         for layer in mark_layers(self._viewer):
             renumber(layer, old, new, self.categories)
         self.set_categories(self.categories.remove(old))
+
+    def set_imported(self, folders: Sequence[str]) -> None:
+        """Learn from the labelled pictures in these folders as well."""
+        self.imported = tuple(folders)
+        self.changed.emit()
 
     # -- marks ----------------------------------------------------------------------------------------------------
 

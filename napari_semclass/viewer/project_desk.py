@@ -82,7 +82,7 @@ class ProjectDesk(QObject):
 
     def is_saved(self) -> bool:
         """Whether anything was kept yet."""
-        return bool(self._last.images)
+        return bool(self._last.images or self._last.imported)
 
     def leftovers(self) -> list[Leftover]:
         """Sessions that were never saved under a name, newest first."""
@@ -145,7 +145,7 @@ class ProjectDesk(QObject):
         """Save what the pause has not saved yet, and wait for it."""
         self._pause.stop()
         project, pixels = self._project()
-        if not project.layers:
+        if not project.layers and not project.imported:
             return
         try:
             thread = threading.Thread(target=_write_quietly, args=(project, self._folder, pixels), name="semclass-save")
@@ -157,7 +157,8 @@ class ProjectDesk(QObject):
     def _project(self) -> tuple[Project, dict[str, Any]]:
         model = self._inputs.model() or ""
         project, pixels = project_of(self._viewer, self._book.categories, self._last, self._inputs.images(), model)
-        return replace(project, settings=self._classifying.settings.value()), pixels
+        settings = self._classifying.settings.value()
+        return replace(project, settings=settings, imported=self._book.imported), pixels
 
     def _saved(self, project: Project) -> None:
         self._last = project
@@ -190,6 +191,7 @@ class ProjectDesk(QObject):
         try:
             opened = self._open_images(project, located, problems)
             self._book.set_categories(project.categories)
+            self._book.set_imported(project.imported)
             for layer in project.layers:
                 if layer.image in opened:
                     open_marks(self._viewer, layer, opened[layer.image], project.categories)

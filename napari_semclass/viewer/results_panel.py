@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout,
 
 from napari_semclass.classify.layers import colormap
 from napari_semclass.classify.prediction import Prediction, Summary
+from napari_semclass.viewer.copy_button import CopyButton
 from napari_semclass.viewer.layers import go_to, predictions_of, results, summaries_of
 from napari_semclass.viewer.legend import Legend
 from napari_semclass.viewer.overview import Overview
@@ -19,7 +20,7 @@ _LEGEND_ROWS = 6
 
 
 class ResultsPanel(QWidget):
-    """Follows the result layers of a viewer. Emits `export_requested` and `command_requested`.
+    """Follows the result layers of a viewer. Emits `export_requested` and `copy_requested("command" | "python")`.
 
     `map_requested(index)` asks for an image of a category's probability, or of the confidence for None.
 
@@ -28,7 +29,7 @@ class ResultsPanel(QWidget):
     """
 
     export_requested = Signal()
-    command_requested = Signal()
+    copy_requested = Signal(str)
     map_requested = Signal(object)
 
     def __init__(self, viewer: ViewerModel, parent: QWidget | None = None) -> None:
@@ -43,8 +44,7 @@ class ResultsPanel(QWidget):
         self.overview = Overview()
         self.export = QPushButton("Sa&ve…")
         self.export.setToolTip("Write overlay picture, tiles as CSV, regions as GeoJSON, everything as JSON")
-        self.copy = QPushButton("Copy co&mmand")
-        self.copy.setToolTip("Copy the semclass command that gives the same numbers")
+        self.copy = CopyButton("gives the same numbers")
         self.map = QPushButton("Add &map")
         self.map.setToolTip("Show how sure the model is, or the probability of one category, as an image layer")
         self.map.setMenu(QMenu(self.map))
@@ -64,7 +64,7 @@ class ResultsPanel(QWidget):
         self.legend.setMinimumHeight(_LEGEND_ROWS * row)
         self.overview.setMinimumHeight(4 * row)
         self.export.clicked.connect(self.export_requested)
-        self.copy.clicked.connect(self.command_requested)
+        self.copy.copy_requested.connect(self.copy_requested)
         self.legend.visibility_changed.connect(self._set_visible)
         self.legend.color_changed.connect(self._set_color)
         self.legend.category_activated.connect(self._go_to_surest)

@@ -16,12 +16,13 @@ from napari_semclass.learn.events import Estimated, Event, Planned
 from napari_semclass.learn.run import Run, Wish
 from napari_semclass.learn.run_watch import RunWatch
 from napari_semclass.retrain import cut_short
+from napari_semclass.viewer.copy_button import PYTHON
 from napari_semclass.viewer.curves import Colors, Curves
 from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.jobs import Work
 from napari_semclass.viewer.outcome_job import compare_job, outcome_job, thumbnails_job
 from napari_semclass.viewer.outcome_panel import OutcomePanel
-from napari_semclass.viewer.train_command import train_command
+from napari_semclass.viewer.train_command import train_command, train_python
 from napari_semclass.viewer.train_jobs import Begun, Earlier, resume_job, watch_job
 from napari_semclass.viewer.train_run_panel import TrainRunPanel
 from napari_semclass.viewer.train_state import TrainPhase, TrainState
@@ -63,7 +64,7 @@ class RunDesk(QObject):
         self.panel.stop_requested.connect(self.stop)
         self.panel.finish_requested.connect(self.finish)
         self.panel.take_up_requested.connect(self.take_up)
-        self.panel.command_requested.connect(self._copy_command)
+        self.panel.copy_requested.connect(self._copy)
         self.outcome.tiles_shown.connect(self._draw_tiles)
         self.outcome.tile_chosen.connect(self._go_to_tile)
         self.outcome.use_requested.connect(self._use)
@@ -209,11 +210,11 @@ class RunDesk(QObject):
             return False
         return True
 
-    def _copy_command(self) -> None:
+    def _copy(self, way: str) -> None:
         if self._run is not None:
-            command = train_command(self._run)
-            QGuiApplication.clipboard().setText(command)
-            self._say(f"Copied: {command}")
+            text = train_python(self._run) if way == PYTHON else train_command(self._run)
+            QGuiApplication.clipboard().setText(text)
+            self._say(f"Copied: {text}")
 
     def _go_to_tile(self, index: int) -> None:
         if self._outcome is None or self._outcome.tiles is None:

@@ -10,6 +10,7 @@ from napari.layers import Image
 from qtpy.QtCore import QObject, QTimer, Signal
 
 from napari_semclass.annotate.collect import LabelledTiles
+from napari_semclass.annotate.imported import ExampleReader
 from napari_semclass.annotate.learning import Looking
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.errors import SemclassError
@@ -30,7 +31,8 @@ _PAUSE_MS = 150
 class Teacher(QObject):
     """Emits `counted`, `looked(done, total)`, `learned(Learned)`, `suggested(suggestions)` and `failed(sentence)`.
 
-    `labelled` are the tiles that the marks gave when they were counted last, `grids` the tiles of each image by its id,
+    `labelled` are the tiles to learn from, imported examples included, when the marks were counted last, `marked` those
+    of them that are marked here, `grids` the tiles of each image by its id,
     one grid per plane, `names` the categories of the model that was learned last. With `live`, every change of the
     marks is learned by itself.
     """
@@ -59,6 +61,8 @@ class Teacher(QObject):
         self._touched = False
         self.live = True
         self.labelled: LabelledTiles | None = None
+        self.marked: LabelledTiles | None = None
+        self._reader = ExampleReader()
         self.grids: dict[str, list[TileGrid]] = {}
         self.names: tuple[str, ...] = ()
         self._pause = QTimer(self)
@@ -132,13 +136,15 @@ class Teacher(QObject):
             {targets[image].id: specimen_of(image) for image in images},
             self._folder(),
             learn,
+            self._book.imported,
+            self._reader,
         )
         self._board.start("learn", partial(learn_job, wish), self._heard, self._ended)
 
     def _heard(self, news: News) -> None:
         if isinstance(news, Counted):
             self.grids.update(news.grids)
-            self.labelled = news.labelled
+            self.labelled, self.marked = news.labelled, news.marked
             self.counted.emit()
         elif isinstance(news, Looking):
             self.looked.emit(news.done, news.total)

@@ -17,6 +17,7 @@ from superqt import QCollapsible
 
 from napari_semclass.learn.run_watch import MOST_LINES, RunWatch
 from napari_semclass.viewer.calm_bar import CalmBar
+from napari_semclass.viewer.copy_button import CopyButton
 from napari_semclass.viewer.curves import Curves
 from napari_semclass.viewer.train_jobs import Earlier
 from napari_semclass.viewer.train_state import TrainPhase, TrainState
@@ -36,7 +37,7 @@ class TrainRunPanel(QWidget):
     """Shows a `TrainState` and a `RunWatch`.
 
     Emits `train_requested`, `stop_requested`, `finish_requested`, `take_up_requested(Earlier)`,
-    `discard_requested(Earlier)` and `command_requested`.
+    `discard_requested(Earlier)` and `copy_requested("command" | "python")`.
     """
 
     train_requested = Signal()
@@ -44,7 +45,7 @@ class TrainRunPanel(QWidget):
     finish_requested = Signal()
     take_up_requested = Signal(object)
     discard_requested = Signal(object)
-    command_requested = Signal()
+    copy_requested = Signal(str)
 
     def __init__(self, state: TrainState, curves: Curves, parent: QWidget | None = None) -> None:
         super().__init__(parent)
@@ -71,8 +72,7 @@ class TrainRunPanel(QWidget):
         self.log.setMaximumBlockCount(MOST_LINES)
         self.log.setFont(QFontDatabase.systemFont(QFontDatabase.SystemFont.FixedFont))
         self.log.setMinimumHeight(_LOG_LINES * self.log.fontMetrics().lineSpacing())
-        self.command = QPushButton("Copy command")
-        self.command.setToolTip("Copy the semclass command that trains the same model")
+        self.copy = CopyButton("trains the same model")
         self._lay_out()
         self._wire()
         self._show()
@@ -91,7 +91,7 @@ class TrainRunPanel(QWidget):
         log = QVBoxLayout(inside)
         log.setContentsMargins(0, 0, 0, 0)
         log.addWidget(self.log)
-        log.addWidget(self.command)
+        log.addWidget(self.copy)
         self.fold = QCollapsible("Log")
         self.fold.setContent(inside)
         self.fold.collapse(animate=False)
@@ -110,7 +110,7 @@ class TrainRunPanel(QWidget):
         self.train.clicked.connect(self.train_requested)
         self.stop.clicked.connect(self.stop_requested)
         self.finish.clicked.connect(self.finish_requested)
-        self.command.clicked.connect(self.command_requested)
+        self.copy.copy_requested.connect(self.copy_requested)
         self.earlier.currentIndexChanged.connect(self._show)
         self.take_up.clicked.connect(lambda: self.take_up_requested.emit(self.earlier.currentData()))
         self.discard.clicked.connect(lambda: self.discard_requested.emit(self.earlier.currentData()))

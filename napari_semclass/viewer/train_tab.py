@@ -124,6 +124,11 @@ class TrainTab(QWidget):
         self.data.show_folder(None, (f"Looking at {Path(path).name}…",))
         self._board.start("train-folder", partial(folder_job, Path(path)), self._folder_news, self._folder_ended)
 
+    def offer_folder(self, path: str) -> None:
+        """Learn from this folder of labelled pictures as well, unless another one is chosen."""
+        if not self.data.has_folder():
+            self.look_at_folder(path)
+
     def estimate(self, agreed: bool = False) -> None:
         """Predict how long the plan takes with these data; `agreed` to download start weights."""
         order = self._order(agreed)

@@ -71,7 +71,7 @@ def test_a_learning_rate_can_be_found(data, capfd):
 @pytest.mark.timeout(300)
 @pytest.mark.skipif(sys.platform == "win32", reason="consoles of Windows send no SIGINT to a child alone")
 def test_ctrl_c_stops_and_resume_finishes(data):
-    stage = ["--set", "stages=[{size = 32, epochs = 12, batch = 8}]"]
+    stage = ["--set", "stages=[{size = 32, epochs = 40, batch = 16}]"]
     command = [
         sys.executable,
         "-W",
@@ -87,7 +87,7 @@ def test_ctrl_c_stops_and_resume_finishes(data):
     deadline = time.monotonic() + 120
     while not any(isinstance(event, EpochDone) for _, event in read_events(run.events_file)):
         assert time.monotonic() < deadline
-        time.sleep(0.2)
+        time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1, said

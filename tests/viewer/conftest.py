@@ -1,9 +1,28 @@
 """A real viewer window with the dock in it, and a tiny model to choose."""
 
-import pytest
+import gc
 
+import pytest
+import torch  # noqa: F401 - frozen below, with all that it brings
+
+from napari_semclass.viewer import classify_job
 from napari_semclass.viewer.dock import SemClassifier
 from napari_semclass.viewer.state import Phase
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _modules_are_no_garbage():
+    """`make_napari_viewer` collects garbage several times a test; what is imported need not be looked through."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture(autouse=True)
+def measured_speed(monkeypatch):
+    """A dock measures when it opens how fast the processor is; here one test alone does (`measured_speed`)."""
+    measure = classify_job._speed
+    monkeypatch.setattr(classify_job, "_speed", lambda name: ("CPU", 500.0))
+    return measure
 
 
 @pytest.fixture

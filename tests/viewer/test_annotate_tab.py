@@ -1,5 +1,8 @@
 """Marking, learning and looking, as a user does it: keys on the canvas, an overlay that follows, nothing lost."""
 
+import contextlib
+
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from napari.layers import Shapes
@@ -176,10 +179,14 @@ def assert_the_command_learns_the_same(annotating, tmp_path):
     """`semclass learn` gives the model that the dock has, number for number."""
     by_command = tmp_path / "by-command.safetensors"
     assert main(["learn", str(tmp_path / "steel.semclass"), "--out", str(by_command)]) == 0
-    mine, theirs = load_file(annotating.desk.quick_file()), load_file(by_command)
-    assert mine.keys() == theirs.keys()
-    for name in mine:
-        np.testing.assert_array_equal(mine[name], theirs[name])
+    annotating.exchange.copy("python")
+    with contextlib.chdir(tmp_path):
+        exec(QGuiApplication.clipboard().text(), {})  # noqa: S102 - what a user would paste
+    mine = load_file(annotating.desk.quick_file())
+    for theirs in (load_file(by_command), load_file(tmp_path / "my-marks.safetensors")):
+        assert mine.keys() == theirs.keys()
+        for name in mine:
+            np.testing.assert_array_equal(mine[name], theirs[name])
 
 
 def test_marks_are_kept_and_a_project_brings_everything_back(
@@ -215,7 +222,7 @@ def test_without_a_project_marks_are_kept_by_themselves(annotating, press, count
     counted(1)
     qtbot.waitUntil(lambda: "kept by itself" in annotating.panel.project_state.text(), timeout=20_000)
     assert (annotating.desk.folder / "project.json").exists()
-    annotating.copy_command()
+    annotating.exchange.copy("command")
     assert QGuiApplication.clipboard().text().startswith(f"semclass learn {annotating.desk.folder} --model tiny")
     assert leftovers() == []  # this session still runs; it is offered after it has ended
 
@@ -249,3 +256,31 @@ def test_a_session_that_was_never_saved_is_offered_and_comes_back(dock, viewer, 
     teacher = dock.annotating.teacher
     qtbot.waitUntil(lambda: teacher.labelled is not None and len(teacher.labelled) == 2, timeout=20_000)
     assert teacher.labelled.counts() == {1: 1, 2: 1}
+
+
+def test_imported_examples_are_counted_learned_saved_and_forgotten(annotating, dock, press, counted, qtbot, tmp_path):
+    random = np.random.default_rng(0)
+    for name, level in (("pores", 20), ("Whiskers", 230)):
+        (tmp_path / "examples" / name).mkdir(parents=True)
+        for number in range(3):
+            pixels = np.clip(level + random.normal(0, 9, (32, 32)), 0, 255).astype(np.uint8)
+            iio.imwrite(tmp_path / "examples" / name / f"{number}.png", pixels)
+    press(Qt.Key.Key_1, 40, DARK)
+    press(Qt.Key.Key_2, 40, BRIGHT)
+    counted(2)
+    annotating.exchange.import_examples(tmp_path / "examples")
+    counted(8)
+    rows = [annotating.panel.categories.topLevelItem(index) for index in range(3)]
+    assert [(row.text(1), row.text(2)) for row in rows] == [("Pores", "1 + 3"), ("Grains", "1"), ("Whiskers", "0 + 3")]
+    assert "2 tiles marked, 6 imported" in annotating.panel.counts.text()
+    annotating.learn()
+    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text(), timeout=60_000)
+    assert annotating.teacher.names == ("Pores", "Grains", "Whiskers")
+    assert dock.training.data.has_folder()
+    annotating.desk.save_as(tmp_path / "steel")
+    qtbot.waitUntil(lambda: annotating.panel.project_state.text() == "steel.semclass", timeout=20_000)
+    assert_the_command_learns_the_same(annotating, tmp_path)
+    annotating.exchange.forget_examples()
+    counted(2)
+    annotating.desk.open(tmp_path / "steel.semclass")
+    counted(8)

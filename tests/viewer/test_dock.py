@@ -4,6 +4,7 @@ import csv
 import threading
 import time
 
+import imageio.v3 as iio
 import numpy as np
 import pytest
 from napari.layers import Labels
@@ -213,9 +214,26 @@ def test_the_command_for_it_can_be_copied(dock, viewer, idle, qtbot, three_bands
     dock.classifying.settings.stride.setValue(16)
     click(qtbot, dock.classifying.run.classify)
     idle()
-    click(qtbot, dock.classifying.results.copy)
+    as_command, _ = dock.classifying.results.copy.menu().actions()
+    as_command.trigger()
     assert QGuiApplication.clipboard().text().startswith("semclass classify")
     assert "--model tiny --tile 32 --stride 16" in QGuiApplication.clipboard().text()
+
+
+def test_copied_python_gives_the_same_numbers(dock, viewer, idle, qtbot, three_bands, tmp_path):
+    iio.imwrite(tmp_path / "bands.tif", three_bands)
+    viewer.open(tmp_path / "bands.tif", plugin="napari")
+    dock.classifying.settings.stride.setValue(16)
+    click(qtbot, dock.classifying.run.classify)
+    idle()
+    _, as_python = dock.classifying.results.copy.menu().actions()
+    as_python.trigger()
+    names = {}
+    exec(QGuiApplication.clipboard().text(), names)  # noqa: S102 - what a user would paste
+    ((shown,),) = [predictions_of(layer) for layer in results(viewer)]
+    (found,) = names["predictions"]
+    np.testing.assert_array_equal(found.probabilities, shown.probabilities)
+    np.testing.assert_array_equal(found.grid.boxes(), shown.grid.boxes())
 
 
 def test_tile_and_stride_stay_possible(dock):
@@ -348,3 +366,9 @@ def test_it_fits_a_narrow_dock_in_both_themes(dock, viewer, idle, qtbot, three_b
         scroll = dock.findChild(QScrollArea)
         beside = scroll.verticalScrollBar().sizeHint().width()
         assert scroll.widget().minimumSizeHint().width() + beside <= 320
+
+
+def test_the_speed_is_measured_on_this_processor(measured_speed):
+    device, tiles_per_second = measured_speed("starter")
+    assert device
+    assert tiles_per_second > 0

@@ -12,6 +12,7 @@ from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QScrollArea, QSpinBox
+from safetensors.numpy import load_file
 
 from napari_semclass.annotate.categories import Categories
 from napari_semclass.annotate.collect import Source, collect_tiles
@@ -20,6 +21,7 @@ from napari_semclass.learn.plan import Plan, Stage
 from napari_semclass.learn.run import Run
 from napari_semclass.micrograph import as_micrographs
 from napari_semclass.model.file import read_card
+from napari_semclass.model.store import model_folder
 from napari_semclass.retrain import cut_short
 from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.plan_table import EPOCHS, FROZEN, MINUTES, RATE
@@ -269,8 +271,14 @@ def test_a_training_from_marks_to_a_model_in_use(tab, viewer, said, qtbot):
     colors = {category.name: category.color for category in read_card(path).categories}
     assert colors == {item.name: item.color for item in CATEGORIES.items}
     assert tab.plan.name.text() == "my-model-2"
-    tab.desk.panel.command.click()
+    as_command, as_python = tab.desk.panel.copy.menu().actions()
+    as_command.trigger()
     assert "semclass train" in QGuiApplication.clipboard().text()
+    as_python.trigger()
+    exec(QGuiApplication.clipboard().text(), {})  # noqa: S102 - what a user would paste
+    mine, again = (load_file(model_folder() / f"{name}.safetensors") for name in ("my-model", "my-model-again"))
+    for name in mine:
+        np.testing.assert_array_equal(mine[name], again[name])
     assert not any(problem for _, problem in said)
 
 

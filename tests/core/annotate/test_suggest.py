@@ -43,3 +43,15 @@ def test_near_copies_of_a_marked_or_suggested_tile_are_left_out() -> None:
 def test_nothing_is_suggested_where_all_is_marked() -> None:
     features, probabilities = _tiles()
     assert len(next_tiles(features, probabilities, np.ones(40, dtype=bool), n=3)) == 0
+
+
+def test_of_a_large_mosaic_the_least_sure_tiles_are_suggested_from_all_over_it() -> None:
+    features, probabilities = _tiles(20_000)
+    marked = np.zeros(20_000, dtype=bool)
+    marked[::2] = True
+    found = next_tiles(features, probabilities, marked, n=12)
+    assert len(set(found.tolist())) == 12
+    assert not marked[found].any()
+    assert found.max() < 9_000
+    even = np.full((20_000, 2), 0.5, dtype=np.float32)
+    assert np.ptp(next_tiles(features, even, marked, n=12)) > 10_000

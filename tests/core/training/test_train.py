@@ -92,9 +92,9 @@ def test_the_same_plan_gives_the_same_losses(plan, make_run):
     losses = [[event.train_loss for event in epochs(run).values()] for run in (first, second)]
     assert losses[0] == losses[1]
     assert of_kind(first, Finished)[0].metrics == of_kind(second, Finished)[0].metrics
-    other = make_run(replace(plan, seed=1), "other")
+    other = make_run(replace(plan, seed=1, stages=plan.stages[:1]), "other")
     assert train(other)
-    assert [event.train_loss for event in epochs(other).values()] != losses[0]
+    assert epochs(other)[1].train_loss != losses[0][0]
 
 
 def weights(run):
