@@ -17,6 +17,7 @@ from napari_semclass.annotate.project import Project, read_project
 from napari_semclass.annotate.tiles import mark_tiles
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.scale import input_pixel_size
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import GreyRange, Micrograph, open_micrographs
 from napari_semclass.model.card import Card, Category
@@ -72,12 +73,14 @@ def labelled_of_project(project: Project, folder: str | Path, card: Card) -> Lab
             raise SettingsError(f"{path}: has {len(micrographs)} planes, the project's marks are on {len(planes)}.")
         for plane, (marks, opened) in enumerate(zip(planes, micrographs, strict=True)):
             micrograph = settings.seen(opened)
-            tiles = mark_tiles(marks, settings.grid(micrograph, card))
+            grid = settings.grid(micrograph, card)
+            tiles = mark_tiles(marks, grid)
             if len(tiles) or tiles.mixed or tiles.unused:
-                marked.append((Source(entry.id, entry.name, micrograph, path, plane, entry.specimen), tiles))
-    tile = settings.tile or card.tile
-    examples = read_examples(project.imported, card, tile) if project.imported else None
-    return collect_tiles(marked, project.categories, tile, examples)
+                source = Source(entry.id, entry.name, micrograph, path, plane, entry.specimen, tile=grid.tile)
+                marked.append((source, tiles))
+    tile, tile_um = settings.tile or card.tile, settings.tile_length(card)
+    examples = read_examples(project.imported, card, tile, tile_um) if project.imported else None
+    return collect_tiles(marked, project.categories, tile, examples, tile_um=tile_um)
 
 
 def learn_labelled(
@@ -110,7 +113,8 @@ def learn_labelled(
         boxes = labelled.boxes[labelled.source_index == index]
         before = sum(map(len, parts))
         step = None
-        tile, levels = source.imported or labelled.tile, GreyRange(0, 255) if source.imported else None
+        tile = source.imported or source.tile or labelled.tile
+        levels = GreyRange(0, 255) if source.imported else None
         for step in feature_steps(
             source.micrograph, base, boxes, tile=tile, levels=levels, device=device, cache=cache, stop=stop
         ):
@@ -128,6 +132,12 @@ def learn_labelled(
         [Category(item.name, item.color) for item in labelled.used],
         base,
         tile=labelled.tile,
+        tile_um=labelled.tile_um,
+        pixel_sizes=[
+            input_pixel_size(source.micrograph.pixel_size, source.tile or labelled.tile, base.card)
+            for index, source in enumerate(labelled.sources)
+            if source.micrograph.pixel_size is not None and (labelled.source_index == index).any()
+        ],
         name=name,
         title=title,
         tested=grouping.sentence,

@@ -214,7 +214,7 @@ def _new_record(model: Model, settings: Settings) -> Record:
     device = choose_device(settings.device)
     values = resolved(settings, model.card)
     rejection = rejection_of(settings.reject, model.card)
-    if settings.mode == "tiles":  # impossible ones are refused here, once, and not with every file
+    if values["tile"] is not None:  # impossible ones are refused here, once, and not with every file
         tile_grid((values["tile"], values["tile"]), values["tile"], values["stride"])
     return Record(
         versions=versions(),

@@ -15,6 +15,7 @@ from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.rejection import recorded, rejection_of
+from napari_semclass.classify.scale import scale_note
 from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.versions import versions
 from napari_semclass.classify.whole import whole_crops
@@ -78,7 +79,9 @@ def classification_steps(
     steps = model.card.preprocessing
     levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     rejection = rejection_of(settings.reject, model.card)
+    side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
+    made["note"] = "; ".join(filter(None, (micrograph.note, scale_note(micrograph.pixel_size, side, model.card))))
     prediction = Prediction(
         np.full((len(grid), len(model.card.categories)), np.nan, dtype=np.float32),
         grid,
@@ -161,5 +164,4 @@ def _made(
         "pixel_size_m": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,
         "data_bars": [[bar.start, bar.stop] for bar in micrograph.data_bars],
-        "note": micrograph.note,
     }

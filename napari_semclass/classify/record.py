@@ -160,6 +160,13 @@ def resolved(settings: Settings, card: Card) -> dict[str, Any]:
     """The settings with defaults filled in from the card, so that equal results mean equal settings."""
     values = asdict(settings) | {"reject": recorded(rejection_of(settings.reject, card))}
     if settings.mode == "whole":
-        return values | {"tile": None, "stride": None}
+        return values | {"tile": None, "stride": None, "tile_um": None, "stride_um": None}
+    if settings.tile_um is not None:
+        return values | {"stride_um": settings.stride_um or settings.tile_um}
     tile = settings.tile or card.tile
-    return values | {"tile": tile, "stride": settings.stride or tile}
+    # With the model's own micrometres, pixels are for micrographs whose pixel size is not known.
+    return values | {
+        "tile": tile,
+        "stride": settings.stride or tile,
+        "tile_um": settings.tile_length(card),
+    }

@@ -15,12 +15,18 @@ _NOTES = 5  # printed; all are in the record
 
 def classify(options: argparse.Namespace) -> int:
     """Classify what the options name; return the exit status."""
-    if options.whole and (options.tile or options.stride):
-        raise SettingsError("--whole classifies each picture as one, so --tile and --stride have no meaning with it.")
+    if options.whole and (options.tile or options.stride or options.tile_um or options.stride_um):
+        raise SettingsError(
+            "--whole classifies each picture as one, so --tile, --stride, --tile-um and --stride-um have no meaning "
+            "with it."
+        )
     settings = Settings(
         mode="whole" if options.whole else "tiles",
         tile=options.tile,
         stride=options.stride,
+        tile_um=options.tile_um,
+        stride_um=options.stride_um,
+        pixel_size=options.pixel_size,
         device=options.device,
         batch=options.batch,
         dihedral=options.dihedral,

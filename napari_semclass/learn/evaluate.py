@@ -167,7 +167,7 @@ def _cut(dataset: DataSet, audited: Audit, card: Card, scratch: Path, progress: 
     return cut_samples(
         dataset.pictures,
         chosen,
-        Cutting(card.unit, card.tile, card.tile, card.input_size, card.preprocessing),
+        Cutting(card.unit, card.tile, card.tile, card.input_size, card.preprocessing, tile_um=card.tile_um),
         audited.groups,
         card.names,
         folder=scratch,
