@@ -8,6 +8,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from napari_semclass.classify.caption import PAPER, Caption, Entry
 from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.show import tiles_text
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, shrink
 from napari_semclass.writing import replacing
@@ -76,9 +77,7 @@ def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:
     if whole and prediction.rejection is not None and prediction.counts()[-1]:
         unknown = prediction.rejection.category
         entries.insert(0, Entry(unknown.name, ImageColor.getrgb(unknown.color), None))
-    grid = prediction.grid
-    steps = f", stride {grid.stride} px" if grid.stride != grid.tile else ""
-    unit = "whole picture, share = probability" if whole else f"tiles of {grid.tile} px{steps}, share = area"
+    unit = "whole picture, share = probability" if whole else f"{tiles_text(prediction)}, share = area"
     model = (prediction.made or {}).get("model", {}).get("name", "")
     how = " · ".join(part for part in (Path(micrograph.name).name, model and f"model {model}", unit) if part)
     return Caption(entries[:_LIKELIEST] if whole else entries, how, prediction.pixel_size, headline=whole)

@@ -167,7 +167,15 @@ def _cut(dataset: DataSet, audited: Audit, card: Card, scratch: Path, progress: 
     return cut_samples(
         dataset.pictures,
         chosen,
-        Cutting(card.unit, card.tile, card.tile, card.input_size, card.preprocessing, tile_um=card.tile_um),
+        Cutting(
+            card.unit,
+            card.tile,
+            card.tile,
+            card.input_size,
+            card.preprocessing,
+            tile_um=card.tile_um,
+            needs_size=False,
+        ),
         audited.groups,
         card.names,
         folder=scratch,

@@ -51,6 +51,8 @@ class Cutting:
         For images: sides of the crops as shares of the picture's shorter side.
     tile_um, stride_um : float or None
         Micrometres in place of pixels, for tiles: a picture's own number of pixels follows from its pixel size.
+    needs_size : bool
+        False takes `tile` and `stride` for pictures whose pixel size is not known, as classifying does.
     """
 
     unit: str
@@ -61,6 +63,7 @@ class Cutting:
     fields: Sequence[float] = (1.0,)
     tile_um: float | None = None
     stride_um: float | None = None
+    needs_size: bool = True
 
     def on(self, micrograph: Micrograph) -> "Cutting":
         """The same in pixels of a micrograph.
@@ -70,7 +73,7 @@ class Cutting:
         SettingsError
             Micrometres on a micrograph whose pixel size is not known, or of which too few or too many pixels are.
         """
-        if self.unit != "tile" or self.tile_um is None:
+        if self.unit != "tile" or self.tile_um is None or not (self.needs_size or micrograph.pixel_size):
             return self
         tile = tile_pixels(self.tile_um, micrograph)
         stride = tile if self.stride_um is None else min(tile, tile_pixels(self.stride_um, micrograph, 1))

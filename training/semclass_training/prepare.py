@@ -65,8 +65,16 @@ def prepare(plan: Plan, task: Task, folder: Path, emit: Emit, *, agree: Callable
     start = start_network(plan.backbone, plan.pretrained, len(categories), agree=agree)
     preprocessing = Preprocessing(mean=start.mean, std=start.std)
     side = max([plan.size, *(stage.size for stage in plan.stages)])
-    scale = {"tile_um": plan.tile_um, "stride_um": plan.stride_um}
-    cutting = Cutting(plan.unit, plan.tile, plan.stride, side, preprocessing, plan.fields, **scale)
+    cutting = Cutting(
+        plan.unit,
+        plan.tile,
+        plan.stride,
+        side,
+        preprocessing,
+        plan.fields,
+        tile_um=plan.tile_um,
+        stride_um=plan.stride_um,
+    )
     samples = cut_samples(dataset.pictures, found.usable, cutting, found.groups, categories, folder=folder)
     held = divided(plan, dataset, samples)
     training, validation = samples.at(held.train), samples.at(held.valid)
