@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import psutil
@@ -40,6 +41,9 @@ class Cutting:
     preprocessing : Preprocessing
     fields : sequence of float
         For images: sides of the crops as shares of the picture's shorter side.
+    bars : "masked", "kept" or "alone"
+        Data bars are left out, cut like specimen, or all that is cut (of pictures that have one). Unless they are
+        left out, they count for the grey range.
     """
 
     unit: str
@@ -48,6 +52,7 @@ class Cutting:
     side: int
     preprocessing: Preprocessing
     fields: Sequence[float] = (1.0,)
+    bars: Literal["masked", "kept", "alone"] = "masked"
 
 
 @dataclass(frozen=True, eq=False)
@@ -181,16 +186,18 @@ class _Levelled:
         self.micrograph = micrograph
         self._known: GreyRange | None = None
 
-    def levels(self, steps: Preprocessing) -> GreyRange:
-        """Of the whole micrograph, data bars left out."""
+    def levels(self, cutting: Cutting) -> GreyRange:
+        """Of the whole micrograph, data bars left out where the tiles leave them out."""
         if self._known is None:
-            self._known = grey_range(self.micrograph, steps.low_percentile, steps.high_percentile)
+            steps, masked = cutting.preprocessing, cutting.bars == "masked"
+            counted = self.micrograph if masked else replace(self.micrograph, known_bars=())
+            self._known = grey_range(counted, steps.low_percentile, steps.high_percentile)
         return self._known
 
 
 def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
     micrograph = levelled.micrograph
-    levels = picture.grey or levelled.levels(cutting.preprocessing)
+    levels = picture.grey or levelled.levels(cutting)
     found = []
     for y0, x0, y1, x1 in sample_boxes(micrograph, picture.box, cutting):
         grey = levels.normalise(micrograph.read(y0, y1, x0, x1))
@@ -200,10 +207,10 @@ def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
 
 
 def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> list[Box]:
-    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars are left out."""
+    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; `cutting.bars` says what of data bars."""
     height, width = micrograph.shape
     if box is None:
-        parts = [(y0, 0, y1, width) for y0, y1 in micrograph.specimen]
+        parts = [(y0, 0, y1, width) for y0, y1 in _rows(micrograph, cutting)]
         tallest = max((y1 - y0 for y0, _, y1, _ in parts), default=0)
         # As the tile grid has it: a strip much thinner than a tile holds too little.
         parts = [part for part in parts if part[2] - part[0] >= min(cutting.tile / 4, tallest)]
@@ -220,6 +227,15 @@ def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> l
                 for left, right in _extents(x0, x1, tile, stride, cutting.unit):
                     boxes[top, left, bottom, right] = None
     return list(boxes)
+
+
+def _rows(micrograph: Micrograph, cutting: Cutting) -> Sequence[tuple[int, int]]:
+    """Intervals of rows that tiles are cut from."""
+    if cutting.bars == "masked":
+        return micrograph.specimen
+    if cutting.bars == "kept":
+        return [(0, micrograph.shape[0])]
+    return [(bar.start, bar.stop) for bar in micrograph.data_bars]
 
 
 def _sizes(shorter: int, cutting: Cutting) -> list[tuple[int, int]]:
