@@ -3,8 +3,10 @@
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from napari_semclass.learn.dataset import DataSet
 
@@ -54,6 +56,17 @@ class Coincidence:
             return False
         return self.cramers_v >= _LARGE or len(self.one_source) == self.categories
 
+    def to_json(self) -> dict[str, Any]:
+        """Plain values."""
+        return {
+            "n_groups": self.groups,
+            "n_groups_of_unknown_source": self.unknown,
+            "n_sources": self.sources,
+            "cramers_v": self.cramers_v,
+            "categories_of_one_source": list(self.one_source),
+            "coincide": self.is_strong,
+        }
+
     def sentence(self) -> str:
         """The warning, or nothing where there is no reason for one."""
         if not self.is_strong:
@@ -65,7 +78,7 @@ class Coincidence:
         return (
             f"Category and source coincide (Cramér's V {self.cramers_v:.2f} over {self.groups:,} groups of "
             f"{self.sources:,} sources{lone}): a model may learn the instrument or the laboratory instead of the "
-            "specimen, and figures on such pictures cannot show it. Add pictures of these categories from other sources."
+            "specimen, and figures on such pictures cannot show it. Add pictures of a category from other sources, too."
         )
 
 
@@ -106,7 +119,7 @@ def coincidence(categories: Sequence[str], sources: Sequence[str], groups: Seque
     )
 
 
-def _corrected_v(table: "np.typing.NDArray[np.float64]") -> float:
+def _corrected_v(table: NDArray[np.float64]) -> float:
     """Bias-corrected Cramér's V of counts (categories, sources)."""
     n, (rows, columns) = table.sum(), table.shape
     expected = table.sum(axis=1, keepdims=True) * table.sum(axis=0) / n

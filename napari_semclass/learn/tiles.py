@@ -207,7 +207,7 @@ def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
 
 
 def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> list[Box]:
-    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; `cutting.bars` says what of data bars."""
+    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars as `cutting.bars` says."""
     height, width = micrograph.shape
     if box is None:
         parts = [(y0, 0, y1, width) for y0, y1 in _rows(micrograph, cutting)]
