@@ -30,6 +30,8 @@ _BRIEF = (
 )
 _MOST = 500  # pictures that are asked about again; their accuracy is then known to about 4 per cent
 _REPEATS = 2000
+_Way = Literal["kept", "alone"]
+_WAYS: tuple[_Way, ...] = ("kept", "alone")
 
 
 @dataclass(frozen=True)
@@ -207,7 +209,7 @@ def check_shortcuts(
     bars = None
     if len(drawn):
         answers = [_of(np.isin(samples.pictures, drawn), samples, samples.pictures, logits)]
-        for number, way in enumerate(("kept", "alone")):
+        for number, way in enumerate(_WAYS):
             progress(number, 2)
             answers.append(_asked(forward, dataset, audited, drawn, cutting, way, folder / way))
         progress(2, 2)
@@ -254,7 +256,7 @@ def _asked(
     audited: Audit,
     pictures: NDArray[np.int64],
     cutting: Cutting,
-    way: Literal["kept", "alone"],
+    way: _Way,
     folder: Path,
 ) -> _Answers:
     folder.mkdir()
