@@ -2,9 +2,10 @@
 
 Confident learning (Northcutt, Jiang and Chuang, Confident Learning: Estimating Uncertainty in Dataset Labels, Journal
 of Artificial Intelligence Research 70, 1373 (2021)). Each sample gets the probabilities of linear heads on frozen
-features that never saw its group. A category's threshold is the mean probability that its own samples get for it. A
-sample is doubted when another category reaches its threshold and is more likely than the sample's label, and ranked by
-its normalised margin: the probability of its label less that of the most likely other category.
+features that never saw its group. A category's threshold is the mean probability that its own samples get for it; here
+it is one half at least, as a category of few groups is hardly recognised on another one and its mean would let
+anything pass. A sample is doubted when another category reaches its threshold, and ranked by its normalised margin: the
+probability of its label less that of the most likely other category.
 """
 
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ from napari_semclass.learn.split import fold_samples
 _FOLDS = 5
 _REPEATS = 3  # ways of dividing the groups, whose answers are averaged
 _MANY = 3000  # samples, for which one way is enough
+_LEAST_THRESHOLD = 0.5
 _REGULARISATION, _LEAST_SPREAD = 0.01, 1.0  # as quick learning has them
 
 _Ints = NDArray[np.int64]
@@ -96,10 +98,9 @@ def doubt_labels(
     thresholds = np.full(probabilities.shape[1], np.inf)
     for label in testable:
         mine = own[(labels == label) & learned]
-        thresholds[label] = np.nanmean(mine) if np.isfinite(mine).any() else np.inf
-    confident = np.where(others >= thresholds, others, -np.inf)  # NaN compares as False
-    doubted = np.isfinite(confident.max(axis=1)) & (margins < 0)
-    return Doubts(probabilities, margins, np.where(doubted, confident.argmax(axis=1), -1))
+        thresholds[label] = max(_LEAST_THRESHOLD, np.nanmean(mine)) if np.isfinite(mine).any() else np.inf
+    doubted = (others >= thresholds).any(axis=1)  # NaN compares as False; at most one category has a half
+    return Doubts(probabilities, margins, np.where(doubted, others.argmax(axis=1), -1))
 
 
 def _held_out(
@@ -108,8 +109,9 @@ def _held_out(
     """Mean probabilities (n, categories) of heads that never saw a sample's group, but did see its category."""
     categories = int(labels.max()) + 1
     sums, counts = np.zeros((len(labels), categories)), np.zeros(len(labels))
+    most = min(_FOLDS, len(np.unique(groups)), int(np.bincount(labels).max()))
     for seed in range(_REPEATS if len(labels) <= _MANY else 1):
-        folds = fold_samples(labels, groups, min(_FOLDS, len(np.unique(groups))), seed)
+        folds = fold_samples(labels, groups, most, seed)
         for fold in np.unique(folds):
             taught = learned & (folds != fold)
             known = np.unique(labels[taught])
