@@ -99,11 +99,47 @@ def learn_labelled(
     ModelError, MicrographError, DeviceError
         A network without a linear classifier; pixels that cannot be read; a device that fails.
     """
-    from napari_semclass.classify.features import feature_steps
     from napari_semclass.learn.quick import fit_quick
 
     if len(labelled.used) < 2:
         raise SettingsError(f"There is nothing to learn yet. {labelled.needs()}")
+    features = yield from labelled_features(labelled, base, device=device, cache=cache, stop=stop)
+    if features is None:
+        return None
+    grouping = labelled.grouping
+    return fit_quick(
+        features,
+        labelled.labels,
+        grouping.groups,
+        # Of examples a picture is a group, not the stack that they are in.
+        np.where(labelled.imported, len(labelled.sources) + grouping.groups, labelled.source_index),
+        [Category(item.name, item.color) for item in labelled.used],
+        base,
+        tile=labelled.tile,
+        name=name,
+        title=title,
+        tested=grouping.sentence,
+        testable=grouping.level != "none",
+    )
+
+
+def labelled_features(
+    labelled: LabelledTiles,
+    base: "Model",
+    *,
+    device: str = "auto",
+    cache: "FeatureCache | None" = None,
+    stop: threading.Event | None = None,
+) -> Generator[Looking, None, NDArray[np.float32] | None]:
+    """Look at the marked tiles; returns their features (tiles, features), or None when it was stopped.
+
+    Raises
+    ------
+    ModelError, MicrographError, DeviceError
+        As `learn_labelled`.
+    """
+    from napari_semclass.classify.features import feature_steps
+
     stop = stop or threading.Event()
     parts: list[NDArray[np.float32]] = []
     for index, source in enumerate(labelled.sources):
@@ -118,21 +154,7 @@ def learn_labelled(
         if step is None or step.done < step.total:
             return None
         parts.append(step.features)
-    grouping = labelled.grouping
-    return fit_quick(
-        np.concatenate(parts),
-        labelled.labels,
-        grouping.groups,
-        # Of examples a picture is a group, not the stack that they are in.
-        np.where(labelled.imported, len(labelled.sources) + grouping.groups, labelled.source_index),
-        [Category(item.name, item.color) for item in labelled.used],
-        base,
-        tile=labelled.tile,
-        name=name,
-        title=title,
-        tested=grouping.sentence,
-        testable=grouping.level != "none",
-    )
+    return np.concatenate(parts)
 
 
 def learn_project(
