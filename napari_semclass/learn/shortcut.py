@@ -20,7 +20,7 @@ from napari_semclass.learn.answers import answers_of
 from napari_semclass.learn.audit import Audit
 from napari_semclass.learn.dataset import DataSet
 from napari_semclass.learn.measure import Scores, averaged, measure
-from napari_semclass.learn.metrics import Share, percent
+from napari_semclass.learn.metrics import Share, mean_with_interval, percent
 from napari_semclass.learn.sources import UNKNOWN, Coincidence
 from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
 
@@ -29,7 +29,6 @@ _BRIEF = (
     *("balanced_accuracy", "balanced_accuracy_interval"),
 )
 _MOST = 500  # pictures that are asked about again; their accuracy is then known to about 4 per cent
-_REPEATS = 2000
 _Way = Literal["kept", "alone"]
 _WAYS: tuple[_Way, ...] = ("kept", "alone")
 
@@ -271,20 +270,8 @@ def _compared(answers: list[_Answers], categories: tuple[str, ...], temperature:
     masked, kept, alone = (one.scores(categories, temperature) for one in answers)
     (before, groups), (after, _) = (one.right(temperature) for one in answers[:2])
     support = masked.confusion.sum(axis=1)
-    gain = _difference(after.astype(np.float64) - before, groups)
+    gain = mean_with_interval(after.astype(np.float64) - before, groups)
     return Bars(masked, kept, alone, gain, float(support.max() / support.sum()))
-
-
-def _difference(values: NDArray[np.float64], groups: NDArray[np.int64]) -> Share:
-    """Mean of values and its 95 % percentile-bootstrap interval over groups."""
-    _, number = np.unique(groups, return_inverse=True)
-    sums, counts = np.bincount(number, weights=values), np.bincount(number)
-    if len(sums) < 2:
-        return Share(float(values.mean()), -1.0, 1.0)
-    random = np.random.default_rng(0)
-    drawn = [random.integers(0, len(sums), len(sums)) for _ in range(_REPEATS)]
-    low, high = np.percentile([sums[each].sum() / counts[each].sum() for each in drawn], [2.5, 97.5])
-    return Share(float(values.mean()), float(low), float(high))
 
 
 def _by_source(
