@@ -102,29 +102,16 @@ def learn_labelled(
     ModelError, MicrographError, DeviceError
         A network without a linear classifier; pixels that cannot be read; a device that fails.
     """
-    from napari_semclass.classify.features import feature_steps
     from napari_semclass.learn.quick import fit_quick
 
     if len(labelled.used) < 2:
         raise SettingsError(f"There is nothing to learn yet. {labelled.needs()}")
-    stop = stop or threading.Event()
-    parts: list[NDArray[np.float32]] = []
-    for index, source in enumerate(labelled.sources):
-        boxes = labelled.boxes[labelled.source_index == index]
-        before = sum(map(len, parts))
-        step = None
-        tile = source.imported or source.tile or labelled.tile
-        levels = GreyRange(0, 255) if source.imported else None
-        for step in feature_steps(
-            source.micrograph, base, boxes, tile=tile, levels=levels, device=device, cache=cache, stop=stop
-        ):
-            yield Looking(before + step.done, len(labelled))
-        if step is None or step.done < step.total:
-            return None
-        parts.append(step.features)
+    features = yield from labelled_features(labelled, base, device=device, cache=cache, stop=stop)
+    if features is None:
+        return None
     grouping = labelled.grouping
     return fit_quick(
-        np.concatenate(parts),
+        features,
         labelled.labels,
         grouping.groups,
         # Of examples a picture is a group, not the stack that they are in.
@@ -143,6 +130,41 @@ def learn_labelled(
         tested=grouping.sentence,
         testable=grouping.level != "none",
     )
+
+
+def labelled_features(
+    labelled: LabelledTiles,
+    base: "Model",
+    *,
+    device: str = "auto",
+    cache: "FeatureCache | None" = None,
+    stop: threading.Event | None = None,
+) -> Generator[Looking, None, NDArray[np.float32] | None]:
+    """Look at the marked tiles; returns their features (tiles, features), or None when it was stopped.
+
+    Raises
+    ------
+    ModelError, MicrographError, DeviceError
+        As `learn_labelled`.
+    """
+    from napari_semclass.classify.features import feature_steps
+
+    stop = stop or threading.Event()
+    parts: list[NDArray[np.float32]] = []
+    for index, source in enumerate(labelled.sources):
+        boxes = labelled.boxes[labelled.source_index == index]
+        before = sum(map(len, parts))
+        step = None
+        tile = source.imported or source.tile or labelled.tile
+        levels = GreyRange(0, 255) if source.imported else None
+        for step in feature_steps(
+            source.micrograph, base, boxes, tile=tile, levels=levels, device=device, cache=cache, stop=stop
+        ):
+            yield Looking(before + step.done, len(labelled))
+        if step is None or step.done < step.total:
+            return None
+        parts.append(step.features)
+    return np.concatenate(parts)
 
 
 def learn_project(

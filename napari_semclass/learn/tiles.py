@@ -4,6 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import psutil
@@ -14,7 +15,7 @@ from napari_semclass.classify.scale import tile_pixels
 from napari_semclass.errors import MicrographError, SettingsError
 from napari_semclass.learn.dataset import Picture
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, open_micrographs
-from napari_semclass.model.card import Preprocessing
+from napari_semclass.model.card import Card, Preprocessing
 from napari_semclass.model.preprocess import square
 
 # A shorter axis holds one tile, in its middle: two would show nearly the same.
@@ -53,6 +54,9 @@ class Cutting:
         Micrometres in place of pixels, for tiles: a picture's own number of pixels follows from its pixel size.
     needs_size : bool
         False takes `tile` and `stride` for pictures whose pixel size is not known, as classifying does.
+    bars : "masked", "kept" or "alone"
+        Data bars are left out, cut like specimen, or all that is cut (of pictures that have one). Unless they are
+        left out, they count for the grey range.
     """
 
     unit: str
@@ -64,6 +68,7 @@ class Cutting:
     tile_um: float | None = None
     stride_um: float | None = None
     needs_size: bool = True
+    bars: Literal["masked", "kept", "alone"] = "masked"
 
     def on(self, micrograph: Micrograph) -> "Cutting":
         """The same in pixels of a micrograph.
@@ -78,6 +83,12 @@ class Cutting:
         tile = tile_pixels(self.tile_um, micrograph)
         stride = tile if self.stride_um is None else min(tile, tile_pixels(self.stride_um, micrograph, 1))
         return replace(self, tile=tile, stride=stride)
+
+
+def cutting_of(card: Card) -> Cutting:
+    """How classifying with a model cuts: in micrometres where it was trained so and a picture's pixel size is known."""
+    steps = card.preprocessing
+    return Cutting(card.unit, card.tile, card.tile, card.input_size, steps, tile_um=card.tile_um, needs_size=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -222,10 +233,12 @@ class _Levelled:
         self.micrograph = micrograph
         self._known: GreyRange | None = None
 
-    def levels(self, steps: Preprocessing) -> GreyRange:
-        """Of the whole micrograph, data bars left out."""
+    def levels(self, cutting: Cutting) -> GreyRange:
+        """Of the whole micrograph, data bars left out where the tiles leave them out."""
         if self._known is None:
-            self._known = grey_range(self.micrograph, steps.low_percentile, steps.high_percentile)
+            steps, masked = cutting.preprocessing, cutting.bars == "masked"
+            counted = self.micrograph if masked else replace(self.micrograph, known_bars=())
+            self._known = grey_range(counted, steps.low_percentile, steps.high_percentile)
         return self._known
 
 
@@ -234,7 +247,7 @@ def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
     # The manifest's word before the file's. Only for sizes: a copy would have its data bars found again.
     sized = micrograph if picture.pixel_size is None else replace(micrograph, pixel_size=picture.pixel_size)
     cutting = cutting.on(sized)
-    levels = picture.grey or levelled.levels(cutting.preprocessing)
+    levels = picture.grey or levelled.levels(cutting)
     found = []
     for y0, x0, y1, x1 in sample_boxes(micrograph, picture.box, cutting):
         grey = levels.normalise(micrograph.read(y0, y1, x0, x1))
@@ -245,10 +258,10 @@ def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
 
 
 def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> list[Box]:
-    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars are left out."""
+    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars as `cutting.bars` says."""
     height, width = micrograph.shape
     if box is None:
-        parts = [(y0, 0, y1, width) for y0, y1 in micrograph.specimen]
+        parts = [(y0, 0, y1, width) for y0, y1 in _rows(micrograph, cutting)]
         tallest = max((y1 - y0 for y0, _, y1, _ in parts), default=0)
         # As the tile grid has it: a strip much thinner than a tile holds too little.
         parts = [part for part in parts if part[2] - part[0] >= min(cutting.tile / 4, tallest)]
@@ -265,6 +278,15 @@ def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> l
                 for left, right in _extents(x0, x1, tile, stride, cutting.unit):
                     boxes[top, left, bottom, right] = None
     return list(boxes)
+
+
+def _rows(micrograph: Micrograph, cutting: Cutting) -> Sequence[tuple[int, int]]:
+    """Intervals of rows that tiles are cut from."""
+    if cutting.bars == "masked":
+        return micrograph.specimen
+    if cutting.bars == "kept":
+        return [(0, micrograph.shape[0])]
+    return [(bar.start, bar.stop) for bar in micrograph.data_bars]
 
 
 def _sizes(shorter: int, cutting: Cutting) -> list[tuple[int, int]]:
