@@ -48,6 +48,8 @@ def classification_steps(
     model: Model,
     settings: Settings | None = None,
     stop: threading.Event | None = None,
+    *,
+    levels: GreyRange | None = None,
 ) -> Generator[Step, None, None]:
     """Classify a micrograph, yielding after every batch.
 
@@ -58,6 +60,8 @@ def classification_steps(
     settings : Settings
     stop : threading.Event
         When set, ends after the current batch; what was computed stays in the last step's prediction.
+    levels : GreyRange
+        The micrograph's grey range under the card's percentiles, where it is known already.
 
     Yields
     ------
@@ -76,7 +80,7 @@ def classification_steps(
     grid = settings.grid(micrograph, model.card)
     forward = Forward.on(model, settings.device, settings.batch, settings.dihedral)
     steps = model.card.preprocessing
-    levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+    levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     rejection = rejection_of(settings.reject, model.card)
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
     prediction = Prediction(

@@ -240,7 +240,7 @@ def test_a_killed_run_is_resumed_without_losing_or_repeating(data, tiny_model, t
         iio.imwrite(data / f"n{index:02}.png", three_bands)
     code = (
         "import sys, time; from napari_semclass.classify import Batch, Settings; from napari_semclass.model import "
-        "load_model; import napari_semclass.classify.batch as b; b._SAVE_EVERY_S = 0\n"
+        "load_model; import napari_semclass.classify.journal as b; b._SAVE_EVERY_S = 0\n"
         "for step in Batch(['data'], load_model(sys.argv[1]), Settings(), 'out').steps(): time.sleep(0.02)"
     )
     path = tmp_path / "m.safetensors"
