@@ -10,7 +10,7 @@ from napari_semclass.classify.grid import tile_grid
 from napari_semclass.classify.inputs import find_inputs
 from napari_semclass.classify.journal import Journal
 from napari_semclass.classify.pipeline import BatchStep, file_steps
-from napari_semclass.classify.record import Entry, Record, resolved
+from napari_semclass.classify.record import Record, resolved
 from napari_semclass.classify.rejection import rejection_of
 from napari_semclass.classify.results import Results
 from napari_semclass.classify.resume import make_plan

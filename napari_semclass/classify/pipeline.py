@@ -98,11 +98,11 @@ class _Plane:
 
     entry: Entry
     index: int
+    pixels: tuple[Micrograph, GreyRange] | Exception
     name: str = ""
     first: bool = True
     last: bool = True
     stamp: tuple[int, int] = (0, 0)
-    pixels: tuple[Micrograph, GreyRange] | Exception = FileNotFoundError()
 
     def ready(self) -> tuple[Micrograph, GreyRange]:
         """The pixels and their grey range; raises what prevents it."""
@@ -183,17 +183,17 @@ def _planes(todo: Sequence[Entry], model: Model, settings: Settings) -> Iterator
             micrographs = open_micrographs(entry.path)
             known = stamp(Path(entry.path))
         except Exception as error:
-            yield _Plane(entry, index, pixels=error)
+            yield _Plane(entry, index, error)
             continue
         for number, micrograph in enumerate(micrographs):
-            name = "" if micrograph.plane is None else f"#{micrograph.plane}"
-            plane = _Plane(entry, index, name, number == 0, number == len(micrographs) - 1, known)
+            pixels: tuple[Micrograph, GreyRange] | Exception
             try:
                 seen = settings.seen(micrograph)
-                plane.pixels = seen, grey_range(seen, steps.low_percentile, steps.high_percentile)
+                pixels = seen, grey_range(seen, steps.low_percentile, steps.high_percentile)
             except Exception as error:
-                plane.pixels = error
-            yield plane
+                pixels = error
+            name = "" if micrograph.plane is None else f"#{micrograph.plane}"
+            yield _Plane(entry, index, pixels, name, number == 0, number == len(micrographs) - 1, known)
 
 
 def _ahead(items: Iterator[_Item]) -> Generator[_Item, None, None]:
