@@ -6,6 +6,7 @@ from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
+from napari_semclass.classify.cluster import Cluster, cluster_steps
 from napari_semclass.classify.grid import tile_grid
 from napari_semclass.classify.inputs import find_inputs
 from napari_semclass.classify.journal import Journal
@@ -35,6 +36,8 @@ class Batch:
         Output folder; made when it is not there.
     overwrite : bool
         Classify everything again, even if model or settings were others.
+    cluster : Cluster, optional
+        Workers to do it; see `cluster.connected`. Results are the same.
 
     Attributes
     ----------
@@ -54,16 +57,23 @@ class Batch:
     """
 
     def __init__(
-        self, paths: Iterable[str | Path], model: Model, settings: Settings, out: str | Path, overwrite: bool = False
+        self,
+        paths: Iterable[str | Path],
+        model: Model,
+        settings: Settings,
+        out: str | Path,
+        overwrite: bool = False,
+        cluster: Cluster | None = None,
     ) -> None:
         paths = list(paths)
         inputs = find_inputs(paths, out)
         if not inputs:
             where = ", ".join(str(path) for path in paths)
             raise SettingsError(f"{where}: no images found; looked for {' '.join(SUFFIXES)} in it and below.")
-        # Moved to its device once, not with every file.
-        self.model, self.settings, self.out = model.on(choose_device(settings.device)), settings, Path(out)
-        self.record = _new_record(model, settings)
+        # Moved to its device once, not with every file; workers have devices of their own.
+        self.model = model if cluster else model.on(choose_device(settings.device))
+        self.settings, self.out, self._cluster = settings, Path(out), cluster
+        self.record = _new_record(model, settings, cluster)
         self._results = Results(self.out, whole=settings.mode == "whole")
         plan = make_plan(inputs, self.record, self._results, overwrite)
         self.entries, self.todo, self._stale = plan.entries, plan.todo, plan.stale
@@ -85,26 +95,38 @@ class Batch:
             self._results.remove(entry)
         with Journal(self.out, self.record) as journal, closing(self._file_steps(stop)) as steps:
             for step in steps:
+                self._note(step.how)
                 if step.finished:
                     journal.add(step.entry)
                 yield step
             if not stop.is_set():
                 self.record.finished = _now()
 
+    def _note(self, how: tuple[str, str]) -> None:
+        """Record the devices and precisions of workers, of which there may be several."""
+        device, precision = how
+        if device and device not in self.record.device.split(", "):
+            self.record.device = ", ".join(filter(None, [self.record.device, device]))
+        if precision and precision not in self.record.precision.split(", "):
+            self.record.precision = ", ".join(filter(None, [self.record.precision, precision]))
+
     def _file_steps(self, stop: threading.Event) -> Generator[BatchStep, None, None]:
+        if self._cluster is not None:
+            return cluster_steps(self.todo, self.model, self.settings, self._results, stop, self._cluster)
         return file_steps(self.todo, self.model, self.settings, self._results, stop)
 
 
-def _new_record(model: Model, settings: Settings) -> Record:
-    device = choose_device(settings.device)
+def _new_record(model: Model, settings: Settings, cluster: Cluster | None) -> Record:
+    device = None if cluster else choose_device(settings.device)
     values = resolved(settings, model.card)
     rejection = rejection_of(settings.reject, model.card)
     if settings.mode == "tiles":  # impossible ones are refused here, once, and not with every file
         tile_grid((values["tile"], values["tile"]), values["tile"], values["stride"])
     return Record(
         versions=versions(),
-        device=describe(device),
-        precision=str(fast_precision(device)).removeprefix("torch."),
+        device="" if device is None else describe(device),
+        precision="" if device is None else str(fast_precision(device)).removeprefix("torch."),
+        cluster=cluster.name if cluster else "",
         model={"name": model.card.name, "sha256": model.sha256},
         settings=values,
         categories=list(model.card.names),

@@ -31,7 +31,8 @@ class BatchStep:
 
     `index` counts the files to do from 0; a file is finished a little after its last tile, when its results are
     written, and on a cluster in any order. `prediction` is that of the micrograph at hand, or of the file's last
-    one once it is finished; None where there is none.
+    one once it is finished; None where there is none, as on a cluster. `how` are the device and precision of a
+    finished file, where a worker says them.
     """
 
     entry: Entry
@@ -39,6 +40,7 @@ class BatchStep:
     done: int = 0
     total: int = 0
     prediction: Prediction | None = None
+    how: tuple[str, str] = ("", "")
 
     @property
     def finished(self) -> bool:
@@ -60,7 +62,7 @@ def file_steps(
         When results cannot be written, or the device fails.
     """
     waiting: deque[_File] = deque()
-    clock = _Clock()
+    clock = Clock()
     writer = ThreadPoolExecutor(1, "semclass-write")
     try:
         with closing(_ahead(_planes(todo, model, settings))) as planes:
@@ -120,7 +122,7 @@ class _Part:
 
 
 @dataclass
-class _Clock:
+class Clock:
     """When the last file was finished."""
 
     last: float = field(default_factory=time.monotonic)
@@ -147,7 +149,7 @@ class _File:
     def unwritten(self) -> int:
         return sum(isinstance(part, Future) and not part.done() for part in self.parts)
 
-    def settle(self, clock: _Clock) -> None:
+    def settle(self, clock: Clock) -> None:
         """Fill in the entry once everything is written; raises what concerns all files."""
         parts = [part.result() if isinstance(part, Future) else part for part in self.parts]
         if not self.complete:
@@ -159,7 +161,7 @@ class _File:
         entry.status = "failed" if any(row.error for row in entry.rows) else "done"
 
 
-def _written(waiting: deque[_File], clock: _Clock, most: int | None = None) -> Iterator[BatchStep]:
+def _written(waiting: deque[_File], clock: Clock, most: int | None = None) -> Iterator[BatchStep]:
     """Files that are finished, in order; waits until at most `most` planes are still to be written."""
     while waiting:
         unwritten = sum(file.unwritten for file in waiting)
