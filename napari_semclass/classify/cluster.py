@@ -1,5 +1,6 @@
 """Batches on several processes or machines, by Dask distributed: one file is one task, retried where it fails."""
 
+import json
 import logging
 import os
 import socket
@@ -85,9 +86,12 @@ def connected(workers: int | None = None, address: str | None = None) -> Iterato
         ):
             yield Cluster(client, f"{workers} worker processes on this computer", cores)
         return
-    where = {"scheduler_file": address} if str(address).endswith(".json") else {"address": address}
     try:
-        client = Client(**where, timeout=_PATIENCE)
+        if str(address).endswith(".json"):
+            json.loads(Path(str(address)).read_bytes())  # Dask would wait for it without end
+            client = Client(scheduler_file=address, timeout=_PATIENCE)
+        else:
+            client = Client(address, timeout=_PATIENCE)
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"--cluster {address}: no Dask scheduler answers there ({brief(error)}); give the address that "
