@@ -8,7 +8,7 @@ import tempfile
 import threading
 import uuid
 from collections.abc import Generator, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
@@ -145,8 +145,8 @@ def cluster_steps(
                 return
             feed()
     finally:
-        cluster.client.cancel(list(running))
-        if cluster.client.status == "running":
+        with suppress(Exception):  # workers may be gone: Ctrl-C reaches the processes on this computer, too
+            cluster.client.cancel(list(running))
             cluster.client.unregister_worker_plugin(run)
 
 
