@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.errors import MicrographError, brief
+from napari_semclass.micrograph.chunks import chunked
 from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
 from napari_semclass.micrograph.metadata.record import Metadata
 
@@ -88,6 +89,10 @@ class Micrograph:
         """Row intervals `[y0, y1)` outside the data bars, top to bottom."""
         return specimen_rows(self.shape[0], self.data_bars)
 
+    @cached_property
+    def _chunked(self) -> Any:
+        return chunked(self.pixels)
+
     def read(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
         """Grey levels of the box `[y0, y1) x [x0, x1)` as a numpy array (y1-y0, x1-x0), in the source's range.
 
@@ -97,7 +102,7 @@ class Micrograph:
             When the source cannot deliver these pixels, such as a damaged file.
         """
         try:
-            block = np.asarray(self.pixels[y0:y1, x0:x1])
+            block = np.asarray(self._chunked[y0:y1, x0:x1])
         except Exception as error:  # lazy arrays raise whatever their codec raises
             raise MicrographError(f"{self.name}: pixels cannot be read ({brief(error)}).") from error
         if self.rgb:
@@ -180,6 +185,8 @@ class _Plane:
         self._index = tuple(int(i) for i in index)
         self.shape = stack.shape[len(index) :]
         self.dtype = stack.dtype
+        chunks = getattr(stack, "chunks", None)
+        self.chunks = None if chunks is None else chunks[len(index) :]
 
     def __getitem__(self, box: tuple[slice, slice]) -> Any:
         return self._stack[(*self._index, *box)]
