@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from napari_semclass.classify.engine import classification_steps
+from napari_semclass.classify.partial import Partial
 from napari_semclass.classify.prediction import Prediction, Summary
 from napari_semclass.classify.record import Entry, Row
 from napari_semclass.classify.results import Results
@@ -75,7 +76,9 @@ def file_steps(
                 file.stamp = plane.stamp
                 try:
                     micrograph, levels = plane.ready()
-                    for step in classification_steps(micrograph, model, settings, stop, levels=levels):
+                    partial = Partial.of(results.out, plane.entry.stem + plane.name, micrograph.shape, plane.stamp)
+                    file.partials += [partial] if partial is not None else []
+                    for step in classification_steps(micrograph, model, settings, stop, levels=levels, partial=partial):
                         file.prediction = step.prediction
                         yield BatchStep(plane.entry, plane.index, step.done, step.total, step.prediction)
                         yield from _written(waiting, clock)
@@ -141,6 +144,7 @@ class _File:
     entry: Entry
     index: int
     parts: list[_Part | Future[_Part]] = field(default_factory=list)
+    partials: list[Partial] = field(default_factory=list)
     complete: bool = False
     stamp: tuple[int, int] = (0, 0)
     prediction: Prediction | None = None
@@ -175,6 +179,8 @@ def _written(waiting: deque[_File], clock: Clock, most: int | None = None) -> It
         first.settle(clock)
         waiting.popleft()
         yield BatchStep(first.entry, first.index, prediction=first.prediction)
+        for partial in first.partials:  # now that the file is noted as done
+            partial.remove()
 
 
 def _planes(todo: Sequence[Entry], model: Model, settings: Settings) -> Iterator[_Plane]:

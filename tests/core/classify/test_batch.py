@@ -381,3 +381,49 @@ def test_what_is_to_know_about_the_pixels_is_recorded(data, tiny_model, three_ba
     run(tiny_model)
     (entry,) = [entry for entry in record()["files"] if entry["file"] == "data/two.tif"]
     assert "first of 2 images" in entry["rows"][0]["note"]
+
+
+@pytest.fixture
+def large(data, three_bands, monkeypatch):
+    """A micrograph of nine blocks, which counts as large."""
+    monkeypatch.setattr("napari_semclass.classify.engine._BLOCK_PX", 25_000)
+    monkeypatch.setattr("napari_semclass.classify.partial.LARGE_PX", 100_000)
+    iio.imwrite(data / "sub" / "large.png", np.tile(three_bands, (4, 3)))
+    return data / "sub" / "large.png"
+
+
+def interrupted(model, path, out="out"):
+    """Begin a batch and leave it like a process that was killed: nothing is put in order."""
+    for step in Batch([path], model, Settings(), out).steps():
+        if step.done > step.total / 2:
+            return step.done
+    raise AssertionError("it was not interrupted")
+
+
+def test_a_large_micrograph_goes_on_after_its_last_finished_block(large, wary_model):
+    run(wary_model, large, out="whole")
+    done = interrupted(wary_model, large)
+    first = next(step for step in Batch([large], wary_model, Settings(), "out").steps())
+    assert done / 2 < first.done <= done < first.total
+    batch = run(wary_model, large)
+    assert batch.entries[0].tiles == first.total
+    assert Path("out/large.tiles.csv").read_bytes() == Path("whole/large.tiles.csv").read_bytes()
+    assert outputs() == results("large") | {"summary.csv", "run.json"}
+
+
+def test_blocks_of_other_settings_or_another_file_are_not_used(large, wary_model, three_bands):
+    interrupted(wary_model, large)
+    (step, *_) = Batch([large], wary_model, Settings(stride=16, batch=4), "out", overwrite=True).steps()
+    assert step.done == 4
+    interrupted(wary_model, large, out="other")
+    iio.imwrite(large, np.tile(three_bands, (4, 3))[::-1])
+    (step, *_) = Batch([large], wary_model, Settings(batch=4), "other").steps()
+    assert step.done == 4
+
+
+def test_damaged_blocks_are_computed_again(large, wary_model):
+    interrupted(wary_model, large)
+    (partial,) = Path("out").glob(".*.partial.zarr")
+    (partial / "zarr.json").write_text("{")
+    run(wary_model, large)
+    assert summary()[large.as_posix()]["error"] == ""
