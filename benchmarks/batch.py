@@ -1,9 +1,9 @@
 """Many micrographs: seconds per file, memory over time, and what a killed run repeats.
 
 `python benchmarks/batch.py [--files 500] [--kill-at 0.4] [--tiles] [--workers N]` writes generated micrographs of one
-megapixel (linked many times, so that the disk holds a few), runs `semclass classify --whole` on them, kills it
-(SIGKILL) when a share of the files is done, runs it again, and prints one line of JSON: seconds per file, resident
-memory (MB) in the second and the last tenth of the run, and how many of the files finished before the kill were done again.
+megapixel (a few, under many names), runs `semclass classify --whole` on them, kills it (SIGKILL) when a share is done,
+runs it again, and prints one line of JSON: seconds per file, resident memory (MB) in the second and the last tenth of
+each run, and how many of the files finished before the kill were done again.
 """
 
 import argparse

@@ -80,7 +80,7 @@ def classification_steps(
     """
     settings = settings or Settings()
     stop = stop or threading.Event()
-    micrograph = settings.seen(micrograph)
+    micrograph = settings.seen(micrograph).remembering()
     grid = settings.grid(micrograph, model.card)
     forward = Forward.on(model, settings.device, settings.batch, settings.dihedral)
     steps = model.card.preprocessing

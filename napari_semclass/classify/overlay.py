@@ -48,6 +48,7 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
         raise SettingsError(f"{micrograph.name}: its shape {micrograph.shape} is not that of the prediction.")
     if not 0 <= opacity <= 1:
         raise SettingsError(f"opacity {opacity:g} is outside 0 to 1.")
+    micrograph = micrograph.remembering()
     caption = _caption(prediction, micrograph)
     scale, width = _layout(micrograph.shape, caption)
     grey = _scaled(micrograph, _levels(prediction, micrograph), scale)

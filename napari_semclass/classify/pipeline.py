@@ -196,7 +196,7 @@ def _planes(todo: Sequence[Entry], model: Model, settings: Settings) -> Iterator
         for number, micrograph in enumerate(micrographs):
             pixels: tuple[Micrograph, GreyRange] | Exception
             try:
-                seen = settings.seen(micrograph)
+                seen = settings.seen(micrograph).remembering()
                 pixels = seen, grey_range(seen, steps.low_percentile, steps.high_percentile)
             except Exception as error:
                 pixels = error

@@ -34,6 +34,7 @@ class _Chunked:
 
     def __init__(self, pixels: Any, y_edges: NDArray[np.int64], x_edges: NDArray[np.int64]) -> None:
         self._pixels, self._y, self._x = pixels, y_edges, x_edges
+        self.shape, self.dtype = pixels.shape, pixels.dtype
         self._number = next(_numbers)
         weakref.finalize(self, _forget, self._number)
 

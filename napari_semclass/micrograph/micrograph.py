@@ -1,7 +1,7 @@
 """The Micrograph: one grey plane, lazy or in memory, with what is known about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -89,9 +89,15 @@ class Micrograph:
         """Row intervals `[y0, y1)` outside the data bars, top to bottom."""
         return specimen_rows(self.shape[0], self.data_bars)
 
-    @cached_property
-    def _chunked(self) -> Any:
-        return chunked(self.pixels)
+    def remembering(self) -> "Micrograph":
+        """The same for one pass over it: chunks that several boxes share are decoded once, as long as it lives.
+
+        The next pass sees what has been written into the array since.
+        """
+        same = replace(self, pixels=chunked(self.pixels))
+        if "data_bars" in self.__dict__:
+            same.__dict__["data_bars"] = self.data_bars
+        return same
 
     def read(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
         """Grey levels of the box `[y0, y1) x [x0, x1)` as a numpy array (y1-y0, x1-x0), in the source's range.
@@ -102,7 +108,7 @@ class Micrograph:
             When the source cannot deliver these pixels, such as a damaged file.
         """
         try:
-            block = np.asarray(self._chunked[y0:y1, x0:x1])
+            block = np.asarray(self.pixels[y0:y1, x0:x1])
         except Exception as error:  # lazy arrays raise whatever their codec raises
             raise MicrographError(f"{self.name}: pixels cannot be read ({brief(error)}).") from error
         if self.rgb:

@@ -71,13 +71,14 @@ def test_boxes_are_those_of_the_array(stored, box, kind):
         "stack": lambda: as_micrographs(da.from_array(np.stack([pixels] * 2), chunks=(1, 333, 1300)))[1],
     }[kind]()
     y0, y1, x0, x1 = box
+    lazy = lazy.remembering()
     np.testing.assert_allclose(lazy.read(y0, y1, x0, x1), pixels[y0:y1, x0:x1], atol=1e-3)
 
 
 def test_memory_stays_within_its_bounds_and_is_given_back(stored, monkeypatch):
     pixels, array, _ = stored
     monkeypatch.setattr(chunks, "CACHE_BYTES", 800_000)
-    (micrograph,) = as_micrographs(array)
+    micrograph = as_micrographs(array)[0].remembering()
     for top in range(0, 1500, 100):
         np.testing.assert_array_equal(micrograph.read(top, top + 100, 0, 1300), pixels[top : top + 100])
         assert chunks._kept_bytes <= 800_000
@@ -93,4 +94,15 @@ def test_a_tiled_tiff_is_read_through_its_tiles(tmp_path, monkeypatch):
     pixels = np.random.default_rng(0).integers(0, 255, (700, 900), dtype=np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", pixels, tile=(256, 256))
     (micrograph,) = open_micrographs(tmp_path / "a.tif")
+    micrograph = micrograph.remembering()
     np.testing.assert_array_equal(micrograph.read(200, 600, 100, 900), pixels[200:600, 100:900])
+
+
+def test_what_is_written_into_an_array_is_seen_by_the_next_classification(tmp_path, tiny_model, three_bands):
+    array = zarr.create_array(str(tmp_path / "live.zarr"), shape=three_bands.shape, chunks=(50, 50), dtype="uint8")
+    array[:] = three_bands
+    (micrograph,) = as_micrographs(array)
+    first = classify_micrograph(micrograph, tiny_model).tile_categories().reshape(3, 5)
+    array[:] = three_bands[:, ::-1]
+    second = classify_micrograph(micrograph, tiny_model).tile_categories().reshape(3, 5)
+    np.testing.assert_array_equal(second, first[:, ::-1])
