@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.grid import TileGrid
+from napari_semclass.classify.partial import Partial
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.rejection import recorded, rejection_of
 from napari_semclass.classify.scale import scale_note
@@ -49,6 +50,9 @@ def classification_steps(
     model: Model,
     settings: Settings | None = None,
     stop: threading.Event | None = None,
+    *,
+    levels: GreyRange | None = None,
+    partial: Partial | None = None,
 ) -> Generator[Step, None, None]:
     """Classify a micrograph, yielding after every batch.
 
@@ -59,6 +63,10 @@ def classification_steps(
     settings : Settings
     stop : threading.Event
         When set, ends after the current batch; what was computed stays in the last step's prediction.
+    levels : GreyRange
+        The micrograph's grey range under the card's percentiles, where it is known already.
+    partial : Partial
+        Where tiles are kept as they come; those that an earlier run kept there are not computed again.
 
     Yields
     ------
@@ -73,11 +81,11 @@ def classification_steps(
     """
     settings = settings or Settings()
     stop = stop or threading.Event()
-    micrograph = settings.seen(micrograph)
+    micrograph = settings.seen(micrograph).remembering()
     grid = settings.grid(micrograph, model.card)
     forward = Forward.on(model, settings.device, settings.batch, settings.dihedral)
     steps = model.card.preprocessing
-    levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+    levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     rejection = rejection_of(settings.reject, model.card)
     side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
@@ -99,18 +107,25 @@ def classification_steps(
         _fill(prediction, np.array([0]), shares.mean(axis=0), None if strange is None else strange.mean())
         yield Step(prediction, 1, 1)
         return
-    done = 0
+    if partial is not None:
+        partial.restore(prediction)
+    done = int(prediction.done.sum())
+    if done:
+        yield Step(prediction, done, len(grid))
     most = max(1, _BATCH_PX // grid.tile**2)
-    with closing(_read_ahead(micrograph, grid, levels)) as blocks:
-        for indices, cut in blocks:
+    with closing(_read_ahead(micrograph, grid, levels, prediction.done)) as blocks:
+        for block, cut in blocks:
+            indices = block
             while len(indices):
                 if stop.is_set():
                     return
                 batch, indices = np.split(indices, [min(forward.batch, most)])
+                done += len(batch) - int(np.isfinite(prediction.probabilities[batch, 0]).sum())
                 _fill(prediction, batch, *forward.answers(np.stack([cut(int(index)) for index in batch])))
                 made["precision"] = forward.precision_name  # may have changed: see Forward
-                done += len(batch)
                 yield Step(prediction, done, len(grid))
+            if partial is not None:
+                partial.keep(prediction, block)
 
 
 def _fill(prediction: Prediction, tiles: NDArray[np.int64], shares: Any, strange: Any) -> None:
@@ -124,9 +139,9 @@ _Cut = Callable[[int], NDArray[np.float32]]
 
 
 def _read_ahead(
-    micrograph: Micrograph, grid: TileGrid, levels: GreyRange
+    micrograph: Micrograph, grid: TileGrid, levels: GreyRange, known: NDArray[np.bool_]
 ) -> Generator[tuple[NDArray[np.int64], _Cut], None, None]:
-    """Blocks of tiles, the next one being read and normalised in a thread while this one is computed."""
+    """Blocks of tiles not known yet, the next one being read and normalised in a thread while this one is computed."""
 
     def read(rows: range, columns: range) -> tuple[NDArray[np.int64], _Cut]:
         top, left = grid.rows[rows[0]][0], grid.columns[columns[0]][0]
@@ -137,18 +152,24 @@ def _read_ahead(
             y0, x0, y1, x1 = grid.box(index)
             return square(block[y0 - top : y1 - top, x0 - left : x1 - left], grid.tile)
 
-        indices = np.add.outer(np.array(rows) * len(grid.columns), np.array(columns)).ravel()
-        return indices, cut
+        return _indices(grid, rows, columns), cut
 
     with ThreadPoolExecutor(1, "semclass-read") as pool:
         waiting = None
         for rows, columns in grid.blocks(_BLOCK_PX):
+            if known[_indices(grid, rows, columns)].all():
+                continue
             coming = pool.submit(read, rows, columns)
             if waiting is not None:
                 yield waiting.result()
             waiting = coming
         if waiting is not None:
             yield waiting.result()
+
+
+def _indices(grid: TileGrid, rows: range, columns: range) -> NDArray[np.int64]:
+    indices: NDArray[np.int64] = np.add.outer(np.array(rows) * len(grid.columns), np.array(columns)).ravel()
+    return indices
 
 
 def _made(

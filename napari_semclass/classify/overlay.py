@@ -49,16 +49,18 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
         raise SettingsError(f"{micrograph.name}: its shape {micrograph.shape} is not that of the prediction.")
     if not 0 <= opacity <= 1:
         raise SettingsError(f"opacity {opacity:g} is outside 0 to 1.")
+    micrograph = micrograph.remembering()
     caption = _caption(prediction, micrograph)
     scale, width = _layout(micrograph.shape, caption)
     grey = _scaled(micrograph, _levels(prediction, micrograph), scale)
-    picture = np.repeat(grey[..., None] * 255, 3, axis=2)
+    picture = np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=2)
     if not prediction.whole:
         tint, covered = _tint(prediction, grey.shape)
-        picture = np.where(covered[..., None], (1 - opacity) * picture + opacity * tint, picture)
+        tinted = (1 - opacity) * (grey * 255)[..., None] + opacity * tint.astype(np.float32)
+        np.copyto(picture, np.rint(tinted).astype(np.uint8), where=covered[..., None])
     height, picture_width = grey.shape
     canvas = Image.new("RGB", (width, height + caption.height(width)), PAPER)
-    canvas.paste(Image.fromarray(np.rint(picture).astype(np.uint8)), (0, 0))
+    canvas.paste(Image.fromarray(picture), (0, 0))
     caption.draw(ImageDraw.Draw(canvas), height, width, scale, picture_width)
     with replacing(Path(path)) as temporary:
         canvas.save(temporary, "PNG", compress_level=2)  # of noise, higher levels take four times as long for nothing

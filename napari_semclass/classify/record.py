@@ -42,7 +42,8 @@ class Entry:
     """One input: what it was when it was classified, where its outputs are, and what came out.
 
     `stem` names its outputs, relative to the output folder. `size` (bytes) and `mtime_ns` tell whether it changed.
-    `rows` has one row per plane; `seconds` covers opening, classifying and writing.
+    `rows` has one row per plane; `seconds` is how much longer the batch took for it: files
+    overlap, and these add up to the time of all.
     """
 
     file: str
@@ -72,7 +73,10 @@ class Entry:
 
 @dataclass(config=_STRICT)
 class Record:
-    """All of run.json. Seconds and tiles are the sums over its files, whichever run classified them."""
+    """All of run.json. Seconds and tiles are the sums over its files, whichever run classified them.
+
+    `cluster` says which workers the last run used; empty where its own process did the work.
+    """
 
     versions: dict[str, str]
     device: str
@@ -87,6 +91,7 @@ class Record:
     tiles_per_second: float = 0.0
     files: list[Entry] = field(default_factory=list)
     unknown: str = ""
+    cluster: str = ""
     format: Literal[1] = FORMAT
 
     @property

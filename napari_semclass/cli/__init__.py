@@ -123,4 +123,6 @@ def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "model's own measure; off: never (default: auto)",
     )
     add("--batch", type=positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
+    add("--workers", type=positive, metavar="N", help="share the files among N processes on this computer")
+    add("--cluster", metavar="ADDRESS", help="share the files among the workers of a Dask scheduler (docs/cluster.md)")
     add("--overwrite", action="store_true", help="classify again what is done, also with another model or settings")

@@ -5,6 +5,7 @@ from collections import Counter
 from contextlib import closing
 
 from napari_semclass.classify import Batch, Prediction, Settings
+from napari_semclass.classify.cluster import connected
 from napari_semclass.classify.record import RECORD_NAME, Entry
 from napari_semclass.cli.progress import progress, share
 from napari_semclass.errors import SettingsError
@@ -33,8 +34,9 @@ def classify(options: argparse.Namespace) -> int:
         keep_data_bar=options.keep_data_bar,
         reject=options.reject,
     )
-    batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite)
-    run_batch(batch)
+    with connected(options.workers, options.cluster) as cluster:
+        batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite, cluster)
+        run_batch(batch)
     return report(batch)
 
 
