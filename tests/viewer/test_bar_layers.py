@@ -3,7 +3,10 @@
 import numpy as np
 import pytest
 import tifffile
+from napari.layers import Shapes
 
+from napari_semclass.viewer import project_layers
+from napari_semclass.viewer.bar_layers import BarLayers
 from napari_semclass.viewer.layer_facts import DATA_BAR_KEY
 from napari_semclass.viewer.layers import target_of
 
@@ -101,3 +104,19 @@ def test_the_bar_can_be_classified_too(dock, opened, qtbot):
     settings.set_value(settings.value().__class__(tile=32))
     assert not settings.value().keep_data_bar
     qtbot.waitUntil(lambda: shown(dock) == "20 tiles")
+
+
+def test_a_corrected_bar_comes_back_with_the_project(opened, make_napari_viewer):
+    image, bar = opened
+    bar.data = [rectangle(64, 160)]
+    entry = project_layers._entry(image, None)
+    assert entry.data_bar == ((64, 160),)
+    other = make_napari_viewer()
+    again = project_layers.open_image(other, entry, entry.path)
+    follower = BarLayers(other, lambda: None)
+    assert rows(again) == [(64, 160)]
+    # The rectangle is there again, and can be corrected further.
+    (drawn,) = [layer for layer in other.layers if isinstance(layer, Shapes)]
+    drawn.data = [rectangle(96, 160)]
+    assert rows(again) == [(96, 160)]
+    follower.let_go()
