@@ -53,7 +53,7 @@ def _keep(window: QWidget, name: str) -> None:
     path = OUT / f"{name}.png"
     window.grab().save(str(path))
     with Image.open(path) as whole:
-        few = whole.convert("RGB").quantize(96, dither=Image.Dither.NONE)
+        few = whole.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
     few.save(path, optimize=True)
 
 

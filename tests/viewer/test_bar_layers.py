@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 import tifffile
-from napari.layers import Shapes
+from napari.components import ViewerModel
 
 from napari_semclass.viewer import project_layers
-from napari_semclass.viewer.bar_layers import BarLayers
+from napari_semclass.viewer.bar_layers import BarLayers, restore_rows
 from napari_semclass.viewer.layer_facts import DATA_BAR_KEY
 from napari_semclass.viewer.layers import target_of
 
@@ -106,17 +106,20 @@ def test_the_bar_can_be_classified_too(dock, opened, qtbot):
     qtbot.waitUntil(lambda: shown(dock) == "20 tiles")
 
 
-def test_a_corrected_bar_comes_back_with_the_project(opened, make_napari_viewer):
-    image, bar = opened
-    bar.data = [rectangle(64, 160)]
+def test_a_corrected_bar_comes_back_with_the_project(tmp_path):
+    path = tmp_path / "grain.tif"
+    tifffile.imwrite(path, np.random.default_rng(0).integers(0, 255, (160, 160), dtype=np.uint8))
+    before, after = ViewerModel(), ViewerModel()
+    (image,) = before.open(str(path), plugin="napari")
+    restore_rows(before, image, [(128, 160)])
+    followed = [BarLayers(one, lambda: None) for one in (before, after)]
+    before.layers[1].data = [rectangle(64, 160)]
     entry = project_layers._entry(image, None)
     assert entry.data_bar == ((64, 160),)
-    other = make_napari_viewer()
-    again = project_layers.open_image(other, entry, entry.path)
-    follower = BarLayers(other, lambda: None)
+    again = project_layers.open_image(after, entry, path)
     assert rows(again) == [(64, 160)]
     # The rectangle is there again, and can be corrected further.
-    (drawn,) = [layer for layer in other.layers if isinstance(layer, Shapes)]
-    drawn.data = [rectangle(96, 160)]
+    after.layers[1].data = [rectangle(96, 160)]
     assert rows(again) == [(96, 160)]
-    follower.let_go()
+    for one in followed:
+        one.let_go()
