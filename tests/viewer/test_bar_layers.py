@@ -1,5 +1,7 @@
 """Rectangles over data bars: what the user makes of them is left out of the tiles."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
@@ -106,17 +108,18 @@ def test_the_bar_can_be_classified_too(dock, opened, qtbot):
     qtbot.waitUntil(lambda: shown(dock) == "20 tiles")
 
 
-def test_a_corrected_bar_comes_back_with_the_project(tmp_path):
-    path = tmp_path / "grain.tif"
-    tifffile.imwrite(path, np.random.default_rng(0).integers(0, 255, (160, 160), dtype=np.uint8))
+def test_a_corrected_bar_comes_back_with_the_project(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 255, (160, 160), dtype=np.uint8)
+    # Reading files is napari's; without a window, its readers are not there.
+    monkeypatch.setattr(project_layers, "_opened", lambda viewer, _: [viewer.add_image(pixels, name="grain")])
     before, after = ViewerModel(), ViewerModel()
-    (image,) = before.open(str(path), plugin="napari")
+    image = before.add_image(pixels, name="grain")
     restore_rows(before, image, [(128, 160)])
     followed = [BarLayers(one, lambda: None) for one in (before, after)]
     before.layers[1].data = [rectangle(64, 160)]
     entry = project_layers._entry(image, None)
     assert entry.data_bar == ((64, 160),)
-    again = project_layers.open_image(after, entry, path)
+    again = project_layers.open_image(after, entry, Path("grain.tif"))
     assert rows(again) == [(64, 160)]
     # The rectangle is there again, and can be corrected further.
     after.layers[1].data = [rectangle(96, 160)]
