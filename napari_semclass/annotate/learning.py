@@ -19,7 +19,7 @@ from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.scale import input_pixel_size
 from napari_semclass.errors import SettingsError
-from napari_semclass.micrograph import GreyRange, Micrograph, open_micrographs
+from napari_semclass.micrograph import DataBar, GreyRange, Micrograph, open_micrographs
 from napari_semclass.model.card import Card, Category
 
 if TYPE_CHECKING:
@@ -69,10 +69,13 @@ def labelled_of_project(project: Project, folder: str | Path, card: Card) -> Lab
         micrographs = open_micrographs(path)
         leading = entry.shape[:-2]
         planes = marks_of(layers, leading)
+        rows = entry.data_bar
+        bars = None if rows is None else tuple(DataBar(start, stop, confidence=1.0) for start, stop in rows)
         if len(micrographs) != len(planes):
             raise SettingsError(f"{path}: has {len(micrographs)} planes, the project's marks are on {len(planes)}.")
         for plane, (marks, opened) in enumerate(zip(planes, micrographs, strict=True)):
-            micrograph = settings.seen(opened)
+            corrected = opened if bars is None else replace(opened, known_bars=bars)
+            micrograph = settings.seen(corrected)
             grid = settings.grid(micrograph, card)
             tiles = mark_tiles(marks, grid)
             if len(tiles) or tiles.mixed or tiles.unused:

@@ -146,7 +146,7 @@ def models_job(stop: threading.Event) -> Generator[Any, None, None]:
     yield cards
     # What napari's first Labels layer loads, half a second that would otherwise hold the GUI thread. Only modules:
     # making a layer here would race with the GUI thread for pint's registry of units.
-    for module in ("pandas", "skimage.color"):
+    for module in ("pandas", "skimage.color.colorconv"):  # skimage loads what is in its packages on first use
         import_module(module)
     if "starter" in cards and not stop.is_set():
         yield _speed("starter")

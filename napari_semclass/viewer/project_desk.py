@@ -70,6 +70,7 @@ class ProjectDesk(QObject):
         self._pause.setInterval(_PAUSE_MS)
         self._pause.timeout.connect(self.save)
         book.changed.connect(self._pause.start)
+        inputs.data_bars_changed.connect(self._pause.start)
         board.start("leftovers", _leftovers_job, self._tell_of_leftover)
 
     def quick_file(self) -> Path:

@@ -15,6 +15,7 @@ from napari_semclass.annotate.project import ImageEntry, MarkLayer, Project, Res
 from napari_semclass.classify.layers import METADATA_KEY
 from napari_semclass.errors import SettingsError, brief
 from napari_semclass.viewer import mark_layers as marks
+from napari_semclass.viewer.bar_layers import corrected_rows, restore_rows
 from napari_semclass.viewer.layers import MARKS_KEY, RESULT_KEY, image_of, predictions_of, results
 from napari_semclass.viewer.mark_snapshot import kept_layers
 
@@ -68,6 +69,8 @@ def open_image(viewer: ViewerModel, entry: ImageEntry, path: Path) -> Image:
     image.metadata = {**image.metadata, _ID_KEY: entry.id, marks.SPECIMEN_KEY: entry.specimen}
     for key, value in entry.placement.items():
         setattr(image, key, np.asarray(value) if key == "affine" else value)
+    if entry.data_bar is not None:
+        restore_rows(viewer, image, entry.data_bar)
     return image
 
 
@@ -133,8 +136,10 @@ def _is_concerned(viewer: ViewerModel, image: Image) -> bool:
 def _entry(image: Image, known: ImageEntry | None) -> ImageEntry:
     level0 = image.data[0] if image.multiscale else image.data
     path = image.source.path
+    bars = corrected_rows(image)
     if known is not None:
-        return replace(known, name=image.name, specimen=marks.specimen_of(image), placement=_plain_placement(image))
+        now = {"name": image.name, "specimen": marks.specimen_of(image), "placement": _plain_placement(image)}
+        return replace(known, **now, data_bar=bars)
     return ImageEntry(
         id_of(image),
         image.name,
@@ -144,6 +149,7 @@ def _entry(image: Image, known: ImageEntry | None) -> ImageEntry:
         bool(image.rgb),
         marks.specimen_of(image),
         _plain_placement(image),
+        bars,
     )
 
 
