@@ -1,6 +1,7 @@
 """The dock widget: micrograph and model above, a tab for each thing to do with them, one sentence below."""
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
@@ -60,7 +61,8 @@ class SemClassifier(QWidget):
         self._lay_out()
         self._wire()
         self.board.start("models", models_job, self._models_news)
-        self._main: QWidget | None = None
+        # Weak: the window holds the dock, and must be free to go when it is closed.
+        self._main: Callable[[], QWidget | None] = _no_window
         self._gone = False
 
     def _lay_out(self) -> None:
@@ -93,13 +95,13 @@ class SemClassifier(QWidget):
         window = self.window()
         if isinstance(window, QDockWidget):  # which floats
             window = window.parentWidget() or window
-        if window is not self._main:
-            self._main = window
+        if window is not self._main():
+            self._main = weakref.ref(window)
             window.installEventFilter(self)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Closing the window while a model is trained asks first."""
-        closing = event.type() == QEvent.Type.Close and watched is self._main and not self._gone
+        closing = event.type() == QEvent.Type.Close and watched is self._main() and not self._gone
         run = self.training.running() if closing else None
         if run is None:
             return bool(super().eventFilter(watched, event))
@@ -135,11 +137,11 @@ class SemClassifier(QWidget):
     def event(self, event: Any) -> bool:
         """As any widget; napari closes a dock by taking its content out, which is the end of this one, too."""
         if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._gone:
-            run = self.training.running()
+            run, window = self.training.running(), self._main()
             self._let_go()
-            if run is not None and self._main is not None:
+            if run is not None and window is not None:
                 # A window that is closing as a whole has asked already; by then it is closed.
-                QTimer.singleShot(0, partial(_ask_if_open, self._main, run))
+                QTimer.singleShot(0, partial(_ask_if_open, window, run))
         return bool(super().event(event))
 
     def _models_news(self, news: Mapping[str, Card] | tuple[str, float]) -> None:
@@ -198,6 +200,10 @@ class SemClassifier(QWidget):
         self.board.let_go()
         self.inputs.disconnect_viewer()
         self.classifying.let_go()
+
+
+def _no_window() -> None:
+    """Until the dock is in one."""
 
 
 def _ask_if_open(window: QWidget, run: Run) -> None:

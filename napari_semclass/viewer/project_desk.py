@@ -25,7 +25,7 @@ from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.layers import Target, show_result, target_of
 from napari_semclass.viewer.learn_job import QUICK
 from napari_semclass.viewer.mark_book import MarkBook
-from napari_semclass.viewer.project_layers import open_image, open_marks, project_of
+from napari_semclass.viewer.project_layers import closed_of, open_image, open_marks, project_of
 from napari_semclass.viewer.state import DockState
 
 # A stroke comes in many events; nothing marked is older than this on disk.
@@ -128,8 +128,11 @@ class ProjectDesk(QObject):
         if folder.suffix != _SUFFIX:
             folder = folder.with_name(folder.name + _SUFFIX)
         before, was_named, quick = self._folder, self._named, self.quick_file()
-        self._folder, self._named, self._last = folder, True, Project()
-        self.save(after=partial(_take_along, quick, self.quick_file(), None if was_named else before))
+        closed = closed_of(self._last, self._inputs.images())
+        self._folder, self._named, self._last = folder, True, closed
+        # Pixels of closed images may lie in the session's folder, so then it stays.
+        leftover = None if was_named or closed.images else before
+        self.save(after=partial(_take_along, quick, self.quick_file(), leftover))
 
     def save(self, after: Callable[[], None] | None = None) -> None:
         """Save what is marked now, in the background."""
@@ -169,7 +172,9 @@ class ProjectDesk(QObject):
             return
         self._last = project
         where = self._folder.name if self._named else "kept by itself; Project > New… gives it a name and a place"
-        self.state_changed.emit(where)
+        closed = len(closed_of(project, self._inputs.images()).images)
+        kept = f" (with the marks of {closed} closed image{'s' if closed > 1 else ''})" if closed else ""
+        self.state_changed.emit(where + kept)
 
     def _save_ended(self, failure: str | None) -> None:
         self._saving = False

@@ -33,7 +33,8 @@ def project_of(
 ) -> tuple[Project, dict[str, Any]]:
     """What is open, as a project, and the pixels of images that have no file yet; nothing is copied.
 
-    `last` is the project as it was saved or read last: it knows paths and hashes.
+    `last` is the project as it was saved or read last: it knows paths and hashes. Images of it that are closed now stay
+    in the project with their marks: to close a picture is not to take back what was marked on it.
     """
     known = {entry.id: entry for entry in last.images}
     concerned = [image for image in images if _is_concerned(viewer, image)]
@@ -45,8 +46,26 @@ def project_of(
         if image in concerned and image is not None:
             found.append(_result(labels, image))
     pixels = {e.id: i.data for e, i in zip(entries, concerned, strict=True) if e.path is None}
-    project = replace(last, categories=categories, images=entries, layers=layers, results=tuple(found), model=model)
+    closed = closed_of(last, images)
+    project = replace(
+        last,
+        categories=categories,
+        images=(*entries, *closed.images),
+        layers=(*layers, *closed.layers),
+        results=(*found, *closed.results),
+        model=model,
+    )
     return project, pixels
+
+
+def closed_of(last: Project, images: Sequence[Image]) -> Project:
+    """What a project holds of images that are not open, as a project that nobody has saved."""
+    there = {id_of(image) for image in images}
+    return Project(
+        images=tuple(entry for entry in last.images if entry.id not in there),
+        layers=tuple(layer for layer in last.layers if layer.image not in there),
+        results=tuple(result for result in last.results if result.image not in there),
+    )
 
 
 def open_image(viewer: ViewerModel, entry: ImageEntry, path: Path) -> Image:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -120,6 +121,10 @@ def processes(tmp_path):
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny"]
     started = [subprocess.Popen([*command, *common]) for command in (scheduler, worker, worker)]
+    deadline = time.monotonic() + 60
+    while not Path(file).exists():  # a busy machine takes its time
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
     yield file, started[1]
     for process in started:
         process.kill()
