@@ -27,7 +27,6 @@ from napari_semclass.learn.dataset import DataSet, Picture, read_dataset
 from napari_semclass.learn.tiles import Cutting, sample_boxes
 from napari_semclass.micrograph import grey_range, open_micrographs
 from napari_semclass.model import Model, load_model
-from napari_semclass.model.preprocess import network_input
 
 _STRIDE = 32  # of the network: pixels of the input per cell of its last feature map
 _BATCH = 16
@@ -46,7 +45,10 @@ def normalised(picture: Picture, model: Model) -> NDArray[np.float32]:
 
 def feature_map(tiles: NDArray[np.float32], model: Model) -> torch.Tensor:
     """The network's last feature map (n, channels, y, x) of grey tiles (n, h, w)."""
-    batch = network_input(torch.from_numpy(tiles), model.card).contiguous(memory_format=torch.channels_last)
+    steps = model.card.preprocessing
+    # Not by `network_input`, which would shrink a whole micrograph to the size of a tile.
+    batch = ((torch.from_numpy(tiles)[:, None] - steps.mean) / steps.std).expand(-1, 3, -1, -1)
+    batch = batch.contiguous(memory_format=torch.channels_last)
     with torch.inference_mode():
         found: torch.Tensor = model.network.forward_features(batch)  # type: ignore[operator]
     return found

@@ -29,6 +29,7 @@ class TileSize(QWidget):
         self.stride = _Length("Step from one tile to the next; smaller than the tile means overlap and finer detail")
         self.unit = QComboBox()
         self.unit.addItems((PIXELS, MICROMETRES))
+        self.unit.setFixedWidth(64)
         row = QHBoxLayout(self)
         row.setContentsMargins(0, 0, 0, 0)
         for text, box in (("t&ile", self.tile), ("st&ride", self.stride)):
@@ -132,7 +133,9 @@ class _Length(QDoubleSpinBox):
         super().__init__()
         self.setWhatsThis(about)
         self.setKeyboardTracking(False)
-        self.setStyleSheet("min-width: 46px;")  # napari's own 70 px would not leave room for a scroll bar beside them
+        # No buttons, and less than napari's own 70 px: four digits twice and the unit must fit in a narrow dock.
+        self.setButtonSymbols(QAbstractSpinBox.ButtonSymbols.NoButtons)
+        self.setStyleSheet("min-width: 46px;")
         self.set_unit(PIXELS)
 
     def set_unit(self, unit: str) -> None:
