@@ -3,9 +3,10 @@
 import argparse
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 from napari_semclass.classify import Batch, Prediction, Settings
-from napari_semclass.classify.record import RECORD_NAME, Entry
+from napari_semclass.classify.record import RECORD_NAME, Entry, as_before
 from napari_semclass.cli.progress import progress, share
 from napari_semclass.errors import SettingsError
 from napari_semclass.model import Card, load_model
@@ -26,7 +27,10 @@ def classify(options: argparse.Namespace) -> int:
         dihedral=options.dihedral,
         keep_data_bar=options.keep_data_bar,
         reject=options.reject,
+        precision=options.precision,
     )
+    if not options.overwrite:
+        settings = as_before(settings, Path(options.out))
     batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite)
     run_batch(batch)
     return report(batch)
@@ -39,6 +43,8 @@ def run_batch(batch: Batch) -> Prediction | None:
         for step in steps:
             shown.update(step)
             prediction = step.prediction
+            if prediction is not None and prediction.made:
+                batch.record.precision = str(prediction.made["precision"])
     return prediction
 
 
