@@ -68,16 +68,10 @@ def frozen(data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64]) 
     return held_out, np.asarray(fitted.fit(features[0], learned.labels).predict(features[1]))
 
 
-def trained(
-    data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64], plan: Plan, folder: Path
-) -> tuple[Samples, NDArray[np.int64], dict[str, float]]:
-    """Answers of a model that the trainer's own process made from the training pictures alone."""
-    import torch
-
-    from semclass_training.prepare import logits_of_samples
-
+def train(pictures: list[Picture], plan: Plan, folder: Path) -> tuple[Path, dict[str, float]]:
+    """Train a model by the trainer's own process on these pictures alone: its file, and minutes taken and predicted."""
     source = folder / "data"
-    write_manifest([data.pictures[index] for index in training], source)
+    write_manifest(pictures, source)
     run = Run(folder / "run")
     out = folder / "model.safetensors"
     run.create(plan, Task(str(source), str(out), "benchmark", "Benchmark"))
@@ -89,16 +83,26 @@ def trained(
     estimate = next(line for line in lines if line["kind"] == "estimate")
     # From the estimate on: what a user waits for once the minutes are predicted.
     waited = datetime.fromisoformat(lines[-1]["time"]) - datetime.fromisoformat(estimate["time"])
+    return out, {
+        "minutes": minutes,
+        "processor_minutes": spent,
+        "predicted_minutes": sum(estimate["minutes"]),
+        "waited_minutes": waited.total_seconds() / 60,
+    }
+
+
+def trained(
+    data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64], plan: Plan, folder: Path
+) -> tuple[Samples, NDArray[np.int64], dict[str, float]]:
+    """Answers of a model that was trained on the training pictures alone."""
+    import torch
+
+    from semclass_training.prepare import logits_of_samples
+
+    out, timing = train([data.pictures[index] for index in training], plan, folder)
     held_out = cut(data, test, data.categories, str(out))
     model = load_model(out)
     answers = logits_of_samples(model.network, model.card, held_out, torch.device("cpu")).argmax(axis=1)
-    predicted = sum(estimate["minutes"])
-    timing = {
-        "minutes": minutes,
-        "processor_minutes": spent,
-        "predicted_minutes": predicted,
-        "waited_minutes": waited.total_seconds() / 60,
-    }
     return held_out, answers, timing
 
 

@@ -1,4 +1,7 @@
-"""Take the screenshots of docs/images, of generated micrographs: `xvfb-run -a python tools/screenshots.py`."""
+"""Take the screenshots of docs/images, of generated micrographs: `xvfb-run -a python tools/screenshots.py`.
+
+`classify`, `dark` or `light` after it takes a part of them.
+"""
 
 import os
 import sys
@@ -9,7 +12,8 @@ from pathlib import Path
 
 import napari
 import numpy as np
-from qtpy.QtWidgets import QApplication
+from PIL import Image
+from qtpy.QtWidgets import QApplication, QWidget
 
 from napari_semclass.samples import synthetic_micrograph, synthetic_mosaic
 from napari_semclass.viewer.dock import SemClassifier
@@ -37,9 +41,20 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         for name in ("AUTOSAVE", "CACHE", "MODELS"):
             os.environ[f"SEMCLASS_{name}"] = f"{folder}/{name.lower()}"
-        _classify()
-        for theme in ("dark", "light"):
+        wanted = sys.argv[1:] or ["classify", "dark", "light"]
+        if "classify" in wanted:
+            _classify()
+        for theme in [one for one in ("dark", "light") if one in wanted]:
             _annotate_and_train(theme)
+
+
+def _keep(window: QWidget, name: str) -> None:
+    """Save a picture of the window, small: in as many colours as a palette has."""
+    path = OUT / f"{name}.png"
+    window.grab().save(str(path))
+    with Image.open(path) as whole:
+        few = whole.convert("RGB").quantize(256, method=Image.Quantize.MAXCOVERAGE, dither=Image.Dither.NONE)
+    few.save(path, optimize=True)
 
 
 def _classify() -> None:
@@ -48,7 +63,7 @@ def _classify() -> None:
     window.resize(1280, 800)
 
     def take(name: str) -> None:
-        window.grab().save(str(OUT / f"{name}.png"))
+        _keep(window, name)
 
     _, dock = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM classifier")
     if not isinstance(dock, SemClassifier):
@@ -81,21 +96,24 @@ def _annotate_and_train(theme: str) -> None:
     viewer = napari.Viewer()
     viewer.theme = theme
     window = viewer.window._qt_window
-    window.resize(1280, 860)
+    window.resize(1100, 820)
 
     def take(name: str) -> None:
-        window.grab().save(str(OUT / f"{name}-{theme}.png"))
+        _keep(window, f"{name}-{theme}")
 
     _, dock = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM classifier")
     if not isinstance(dock, SemClassifier):
         sys.exit("another widget answers to that name")
-    image = viewer.add_image(synthetic_mosaic((1800, 2400), seed=4)[0], name="synthetic mosaic")
+    image = viewer.add_image(synthetic_mosaic((1120, 1344), seed=4)[0], name="synthetic mosaic")
     wait(lambda: dock.classifying._speed is not None)
     tab = dock.annotating
     dock.tabs.setCurrentIndex(1)
     take("annotate-empty")
+    tab.learn()
+    wait(lambda: dock.state.problem)
+    take("annotate-error")
     tab.panel.live.setChecked(False)
-    truth = synthetic_mosaic((1800, 2400), seed=4)[1]
+    truth = synthetic_mosaic((1120, 1344), seed=4)[1]
     wait(lambda: bool(tab.teacher.grids))
     (grid,) = tab.teacher.grids[str(image.unique_id)]
     names: dict[int, str] = {}
@@ -109,7 +127,7 @@ def _annotate_and_train(theme: str) -> None:
                 tab.panel.categories.currentItem().setText(1, names[value])
             number = next(item.number for item in tab.book.categories.items if item.name == names[value])
             tab.book.mark_tile(image, 0, (y0, x0, y1, x1), number)
-    wait(lambda: tab.teacher.labelled is not None and len(tab.teacher.labelled) > 10)
+    wait(lambda: tab.teacher.labelled is not None and len(tab.teacher.labelled) > 6)
     take("annotate-marked")
     tab.learn()
     wait(lambda: "Learned in" in tab.panel.learned.text(), 300)
@@ -117,6 +135,10 @@ def _annotate_and_train(theme: str) -> None:
     tab.next()
     wait(lambda: tab.suggesting.asked is not None)
     take("annotate-next")
+    window.resize(800, 600)
+    wait(lambda: True)
+    take("annotate-small")
+    window.resize(1100, 820)
     tab.suggesting.end()
     dock.tabs.setCurrentIndex(2)
     wait(lambda: dock.training._shelf is not None)

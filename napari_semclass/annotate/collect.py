@@ -1,7 +1,7 @@
 """All labelled tiles of a session: of which micrographs, categories and groups they are, and what is missing."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -36,6 +36,8 @@ class Source:
     imported : int
         Of a stack of imported examples (see `imported.Examples`) the side of one; else 0. Their grey levels are
         normalised: 255 stands for 1.
+    tile : int
+        Side of its tiles in pixels; 0 takes that of the `LabelledTiles`.
     """
 
     id: str
@@ -45,6 +47,7 @@ class Source:
     plane: int = 0
     specimen: str = ""
     imported: int = 0
+    tile: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,9 @@ class LabelledTiles:
         All of the session, marked or not.
     grouping : Grouping
     tile : int
-        Side of a tile in pixels.
+        Side of a tile in pixels, where the source has none of its own.
+    tile_um : float or None
+        In micrometres, where tiles were laid so.
     """
 
     sources: tuple[Source, ...]
@@ -74,6 +79,7 @@ class LabelledTiles:
     categories: Categories
     grouping: Grouping
     tile: int
+    tile_um: float | None = None
 
     def __len__(self) -> int:
         return len(self.numbers)
@@ -135,7 +141,12 @@ class LabelledTiles:
 
 
 def collect_tiles(
-    marked: Sequence[tuple[Source, MarkedTiles]], categories: Categories, tile: int, examples: Examples | None = None
+    marked: Sequence[tuple[Source, MarkedTiles]],
+    categories: Categories,
+    tile: int,
+    examples: Examples | None = None,
+    *,
+    tile_um: float | None = None,
 ) -> LabelledTiles:
     """Put the marked tiles of all planes together, and imported examples behind them, and group them.
 
@@ -145,19 +156,23 @@ def collect_tiles(
         Tiles of categories that are not among `categories`, such as removed ones, are left out.
     categories : Categories
     tile : int
-        Side of a tile in pixels.
+        Side of a tile in pixels, where the source has none of its own.
     examples : Examples, optional
         Learned from as well.
+    tile_um : float, optional
+        What the tiles are in micrometres, if they were laid so; kept where that holds for all of them.
     """
+    if any(source.micrograph.pixel_size is None for source, _ in marked):
+        tile_um = None
     known = np.array([item.number for item in categories.items], dtype=np.int64)
     kept = [(source, tiles.of(known)) for source, tiles in marked]
-    grouped = [Marked(source.id, source.specimen, one) for source, one in kept]
+    grouped = [Marked(source.id, source.specimen, one, tile=source.tile or tile) for source, one in kept]
     if examples is not None:
         files = [None if source.path is None else source.path.resolve() for source, _ in kept]
         images = [(s.id, s.name, s.specimen, file) for (s, _), file in zip(kept, files, strict=True)]
         for micrograph, found, belonging in example_tiles(examples, categories, images):
             kept.append((Source(micrograph.name, micrograph.name, micrograph, imported=examples.side), found))
-            grouped += belonging
+            grouped += [replace(one, tile=tile) for one in belonging]
     tiles = [one for _, one in kept]
     return LabelledTiles(
         tuple(source for source, _ in kept),
@@ -165,6 +180,7 @@ def collect_tiles(
         np.concatenate([np.zeros((0, 4), dtype=np.int64), *(one.boxes for one in tiles)]),
         np.concatenate([np.zeros(0, dtype=np.int64), *(one.numbers for one in tiles)]),
         categories,
-        group_tiles(grouped, tile, categories),
+        group_tiles(grouped, categories),
         tile,
+        tile_um,
     )

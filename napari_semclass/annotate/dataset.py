@@ -20,7 +20,10 @@ from napari_semclass.model.card import Preprocessing
 from napari_semclass.writing import replacing
 
 _MICROGRAPHS = "micrographs"
-_COLUMNS = ("path", "class", "group", "y0", "x0", "y1", "x1", "pixel_size", "licence", "grey_low", "grey_high")
+_COLUMNS = (
+    *("path", "class", "group", "y0", "x0", "y1", "x1", "pixel_size", "licence", "grey_low", "grey_high"),
+    "source",
+)
 _BAND_PX = 16_000_000  # compared at a time
 _USUAL = Preprocessing(mean=0.0, std=1.0)  # for its percentiles
 
@@ -230,7 +233,9 @@ def _write_manifest(path: Path, pictures: Iterable[Picture]) -> None:
             grey = ("", "") if picture.grey is None else (picture.grey.low, picture.grey.high)
             box = picture.box or ("",) * 4
             size = "" if picture.pixel_size is None else picture.pixel_size
-            writer.writerow([shown, picture.category, picture.group, *box, size, picture.licence, *grey])
+            writer.writerow(
+                [shown, picture.category, picture.group, *box, size, picture.licence, *grey, picture.source]
+            )
 
 
 def _save(crop: NDArray[Any], stem: Path) -> Path:

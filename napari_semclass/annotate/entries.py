@@ -33,6 +33,8 @@ class ImageEntry:
         Empty when unknown.
     placement : dict
         Where the layer lies (scale, translate, units, …), as plain JSON.
+    data_bar : tuple of (start, stop) or None
+        Rows of data bars as the user corrected them; None where they are the file's own, or to be found.
     sha256, size, mtime_ns
         What the file was when it was first saved (see `content.content_of`); `write_project` fills them in.
     """
@@ -45,6 +47,7 @@ class ImageEntry:
     rgb: bool = False
     specimen: str = ""
     placement: dict[str, JsonValue] = field(default_factory=dict)
+    data_bar: tuple[tuple[int, int], ...] | None = None
     sha256: str = ""
     size: int = 0
     mtime_ns: int = 0

@@ -31,12 +31,15 @@ class Marked:
     tiles : MarkedTiles
     whole : bool
         Nobody knows where on the image these tiles lie (imported ones): they are one region, with all others of it.
+    tile : int
+        Side of a tile in pixels.
     """
 
     image: str
     specimen: str
     tiles: MarkedTiles
     whole: bool = False
+    tile: int = 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,16 +67,16 @@ class Grouping:
     advice: tuple[str, ...] = ()
 
 
-def group_tiles(marked: Sequence[Marked], tile: int, categories: Categories) -> Grouping:
+def group_tiles(marked: Sequence[Marked], categories: Categories) -> Grouping:
     """Group tiles by the coarsest of specimen, image and region that leaves every category two groups.
+
+    A region is a set of tiles, of whatever category, each less than a tile's side from another one of it (along y and
+    along x), on whatever planes of the image.
 
     Parameters
     ----------
     marked : sequence of Marked
         Specimens count only where every image with marks has one.
-    tile : int
-        Side of a tile in pixels. A region is a set of tiles, of whatever category, each less than this far from
-        another one of it (along y and along x), on whatever planes of the image.
     categories : Categories
         For the names.
 
@@ -90,6 +93,7 @@ def group_tiles(marked: Sequence[Marked], tile: int, categories: Categories) -> 
     known = all(specimen for specimen, count in zip(specimens, counts, strict=True) if count)
     kept = np.ones(len(numbers), dtype=bool)
     whole = np.repeat([one.whole for one in marked], counts).astype(bool)
+    sides = np.repeat([one.tile for one in marked], counts).astype(np.int64)
     several = "s" if len(np.unique(images[~whole])) > 1 else ""
     imported = " and groups of imported pictures" if whole.any() else ""
     levels: list[tuple[Level, _Ints, str]] = [
@@ -97,14 +101,14 @@ def group_tiles(marked: Sequence[Marked], tile: int, categories: Categories) -> 
         ("image", images, f"tested on other images{' of the same specimens' if known else ''}{imported}"),
         (
             "region",
-            _regions(images, boxes, tile, whole),
+            _regions(images, boxes, sides, whole),
             f"tested on other regions of the same image{several}{imported}",
         ),
     ]
     for level, groups, sentence in levels if known else levels[1:]:
         if len(numbers) and not _lacking(numbers, groups):
             return Grouping(level, np.unique(groups, return_inverse=True)[1], kept, sentence)
-    return Grouping("none", levels[-1][1], kept, *_impossible(numbers, levels[-1][1], tile, categories))
+    return Grouping("none", levels[-1][1], kept, *_impossible(numbers, levels[-1][1], sides, categories))
 
 
 def groups_per_category(numbers: _Ints, groups: _Ints) -> dict[int, int]:
@@ -119,16 +123,17 @@ def _lacking(numbers: _Ints, groups: _Ints) -> list[int]:
     return [number for number, count in groups_per_category(numbers, groups).items() if count < _LEAST_GROUPS]
 
 
-def _impossible(numbers: _Ints, groups: _Ints, tile: int, categories: Categories) -> tuple[str, tuple[str, ...]]:
+def _impossible(numbers: _Ints, groups: _Ints, sides: _Ints, categories: Categories) -> tuple[str, tuple[str, ...]]:
     """Why nothing can be tested, and what to mark."""
     if not len(numbers):
         return "nothing is marked yet", ("Mark tiles of two or more categories.",)
     held = [(number, categories.by_number(number)) for number in _lacking(numbers, groups)]
     names = [category.name if category else f"category {number}" for number, category in held]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    away = " to ".join(f"{side:,}" for side in sorted({int(sides.min()), int(sides.max())}))
     return (
         f"accuracy cannot be shown, as {listed} {'is' if len(names) == 1 else 'are each'} marked in one place only",
-        tuple(f"Mark {name} in one more place, at least one tile ({tile:,} px) away from the first." for name in names),
+        tuple(f"Mark {name} in one more place, at least one tile ({away} px) away from the first." for name in names),
     )
 
 
@@ -137,7 +142,7 @@ def _numbered(names: Sequence[str]) -> _Ints:
     return np.asarray(np.unique(np.array(names, dtype=str), return_inverse=True)[1], dtype=np.int64)
 
 
-def _regions(images: _Ints, boxes: _Ints, tile: int, whole: NDArray[np.bool_]) -> _Ints:
+def _regions(images: _Ints, boxes: _Ints, sides: _Ints, whole: NDArray[np.bool_]) -> _Ints:
     """Number of each tile's region, (n,); an image with tiles of which nobody knows where they lie is one."""
     links: list[_Ints] = [np.zeros((2, 0), dtype=np.int64)]
     for image in np.unique(images):
@@ -145,7 +150,7 @@ def _regions(images: _Ints, boxes: _Ints, tile: int, whole: NDArray[np.bool_]) -
         if whole[own].any():
             links.append(np.stack([own[:-1], own[1:]]))
         else:
-            links += [own[pairs] for pairs in _near(boxes[own], tile)]
+            links += [own[pairs] for pairs in _near(boxes[own], int(sides[own].max()))]
     first, second = np.concatenate(links, axis=1)
     graph = coo_array((np.ones(len(first), dtype=np.int8), (first, second)), shape=(len(boxes),) * 2)
     return np.asarray(connected_components(graph, directed=False)[1], dtype=np.int64)

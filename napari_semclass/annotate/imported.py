@@ -61,26 +61,26 @@ class ExampleReader:
         self._key: object = None
         self._held: Examples | None = None
 
-    def is_ready(self, folders: Sequence[str], card: Card, tile: int) -> bool:
+    def is_ready(self, folders: Sequence[str], card: Card, tile: int, tile_um: float | None = None) -> bool:
         """Whether reading these takes no time."""
-        return not folders or self._key == _key(folders, card, tile)
+        return not folders or self._key == _key(folders, card, tile, tile_um)
 
-    def read(self, folders: Sequence[str], card: Card, tile: int) -> Examples | None:
+    def read(self, folders: Sequence[str], card: Card, tile: int, tile_um: float | None = None) -> Examples | None:
         """The examples in these folders; None for no folders. See `read_examples`."""
         if not folders:
             return None
         with self._lock:  # one job may still be reading what the next one asks for
-            key = _key(folders, card, tile)
+            key = _key(folders, card, tile, tile_um)
             if self._key != key:
-                self._held, self._key = read_examples(folders, card, tile), key
+                self._held, self._key = read_examples(folders, card, tile, tile_um), key
             return self._held
 
 
-def _key(folders: Sequence[str], card: Card, tile: int) -> tuple[Any, ...]:
-    return tuple(folders), card.input_size, card.preprocessing, tile
+def _key(folders: Sequence[str], card: Card, tile: int, tile_um: float | None) -> tuple[Any, ...]:
+    return tuple(folders), card.input_size, card.preprocessing, tile, tile_um
 
 
-def read_examples(folders: Sequence[str], card: Card, tile: int) -> Examples:
+def read_examples(folders: Sequence[str], card: Card, tile: int, tile_um: float | None = None) -> Examples:
     """Read, audit and cut labelled pictures as training does: what cannot be read or is there twice is left out.
 
     Parameters
@@ -91,11 +91,13 @@ def read_examples(folders: Sequence[str], card: Card, tile: int) -> Examples:
         Of the base model: for the size and the preprocessing.
     tile : int
         Side of a tile in pixels.
+    tile_um : float, optional
+        In micrometres, in place of that; every picture must then say its pixel size.
 
     Raises
     ------
     SettingsError
-        No such folder, or nothing in it that can be used.
+        No such folder, nothing in it that can be used, or no pixel size for tiles in micrometres.
     MicrographError
         A box outside its picture.
     """
@@ -106,7 +108,7 @@ def read_examples(folders: Sequence[str], card: Card, tile: int) -> Examples:
     found = audit(DataSet(Path(), tuple(pictures)))
     if not found.usable:
         raise SettingsError(f"{', '.join(folders)}: none of the labelled pictures can be used.")
-    cutting = Cutting("tile", tile, tile, card.input_size, card.preprocessing)
+    cutting = Cutting("tile", tile, tile, card.input_size, card.preprocessing, tile_um=tile_um)
     categories = sorted({pictures[index].category for index in found.usable})
     samples = cut_samples(pictures, found.usable, cutting, found.groups, categories)
     names: dict[int, str] = {}

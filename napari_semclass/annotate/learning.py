@@ -17,8 +17,9 @@ from napari_semclass.annotate.project import Project, read_project
 from napari_semclass.annotate.tiles import mark_tiles
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.scale import input_pixel_size
 from napari_semclass.errors import SettingsError
-from napari_semclass.micrograph import GreyRange, Micrograph, open_micrographs
+from napari_semclass.micrograph import DataBar, GreyRange, Micrograph, open_micrographs
 from napari_semclass.model.card import Card, Category
 
 if TYPE_CHECKING:
@@ -68,16 +69,21 @@ def labelled_of_project(project: Project, folder: str | Path, card: Card) -> Lab
         micrographs = open_micrographs(path)
         leading = entry.shape[:-2]
         planes = marks_of(layers, leading)
+        rows = entry.data_bar
+        bars = None if rows is None else tuple(DataBar(start, stop, confidence=1.0) for start, stop in rows)
         if len(micrographs) != len(planes):
             raise SettingsError(f"{path}: has {len(micrographs)} planes, the project's marks are on {len(planes)}.")
         for plane, (marks, opened) in enumerate(zip(planes, micrographs, strict=True)):
-            micrograph = settings.seen(opened)
-            tiles = mark_tiles(marks, settings.grid(micrograph, card))
+            corrected = opened if bars is None else replace(opened, known_bars=bars)
+            micrograph = settings.seen(corrected)
+            grid = settings.grid(micrograph, card)
+            tiles = mark_tiles(marks, grid)
             if len(tiles) or tiles.mixed or tiles.unused:
-                marked.append((Source(entry.id, entry.name, micrograph, path, plane, entry.specimen), tiles))
-    tile = settings.tile or card.tile
-    examples = read_examples(project.imported, card, tile) if project.imported else None
-    return collect_tiles(marked, project.categories, tile, examples)
+                source = Source(entry.id, entry.name, micrograph, path, plane, entry.specimen, tile=grid.tile)
+                marked.append((source, tiles))
+    tile, tile_um = settings.tile or card.tile, settings.tile_length(card)
+    examples = read_examples(project.imported, card, tile, tile_um) if project.imported else None
+    return collect_tiles(marked, project.categories, tile, examples, tile_um=tile_um)
 
 
 def learn_labelled(
@@ -99,28 +105,16 @@ def learn_labelled(
     ModelError, MicrographError, DeviceError
         A network without a linear classifier; pixels that cannot be read; a device that fails.
     """
-    from napari_semclass.classify.features import feature_steps
     from napari_semclass.learn.quick import fit_quick
 
     if len(labelled.used) < 2:
         raise SettingsError(f"There is nothing to learn yet. {labelled.needs()}")
-    stop = stop or threading.Event()
-    parts: list[NDArray[np.float32]] = []
-    for index, source in enumerate(labelled.sources):
-        boxes = labelled.boxes[labelled.source_index == index]
-        before = sum(map(len, parts))
-        step = None
-        tile, levels = source.imported or labelled.tile, GreyRange(0, 255) if source.imported else None
-        for step in feature_steps(
-            source.micrograph, base, boxes, tile=tile, levels=levels, device=device, cache=cache, stop=stop
-        ):
-            yield Looking(before + step.done, len(labelled))
-        if step is None or step.done < step.total:
-            return None
-        parts.append(step.features)
+    features = yield from labelled_features(labelled, base, device=device, cache=cache, stop=stop)
+    if features is None:
+        return None
     grouping = labelled.grouping
     return fit_quick(
-        np.concatenate(parts),
+        features,
         labelled.labels,
         grouping.groups,
         # Of examples a picture is a group, not the stack that they are in.
@@ -128,11 +122,52 @@ def learn_labelled(
         [Category(item.name, item.color) for item in labelled.used],
         base,
         tile=labelled.tile,
+        tile_um=labelled.tile_um,
+        pixel_sizes=[
+            input_pixel_size(source.micrograph.pixel_size, source.tile or labelled.tile, base.card)
+            for index, source in enumerate(labelled.sources)
+            if source.micrograph.pixel_size is not None and (labelled.source_index == index).any()
+        ],
         name=name,
         title=title,
         tested=grouping.sentence,
         testable=grouping.level != "none",
     )
+
+
+def labelled_features(
+    labelled: LabelledTiles,
+    base: "Model",
+    *,
+    device: str = "auto",
+    cache: "FeatureCache | None" = None,
+    stop: threading.Event | None = None,
+) -> Generator[Looking, None, NDArray[np.float32] | None]:
+    """Look at the marked tiles; returns their features (tiles, features), or None when it was stopped.
+
+    Raises
+    ------
+    ModelError, MicrographError, DeviceError
+        As `learn_labelled`.
+    """
+    from napari_semclass.classify.features import feature_steps
+
+    stop = stop or threading.Event()
+    parts: list[NDArray[np.float32]] = []
+    for index, source in enumerate(labelled.sources):
+        boxes = labelled.boxes[labelled.source_index == index]
+        before = sum(map(len, parts))
+        step = None
+        tile = source.imported or source.tile or labelled.tile
+        levels = GreyRange(0, 255) if source.imported else None
+        for step in feature_steps(
+            source.micrograph, base, boxes, tile=tile, levels=levels, device=device, cache=cache, stop=stop
+        ):
+            yield Looking(before + step.done, len(labelled))
+        if step is None or step.done < step.total:
+            return None
+        parts.append(step.features)
+    return np.concatenate(parts)
 
 
 def learn_project(

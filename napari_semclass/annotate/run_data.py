@@ -51,7 +51,8 @@ class TrainingData:
         """The plan as the marks need it: their tiles as they are, and nothing held out where nothing can be tested."""
         if self.marks is None:
             return plan
-        plan = replace(plan, unit="tile", tile=self.marks.tile, stride=self.marks.tile)
+        tile, tile_um = self.marks.tile, self.marks.tile_um
+        plan = replace(plan, unit="tile", tile=tile, stride=tile, tile_um=tile_um, stride_um=None)
         untestable = self.marks.grouping.level == "none" and self.folder is None
         return replace(plan, held=Held(share=0.0)) if untestable else plan
 

@@ -1,53 +1,26 @@
-"""Many files, one after the other: results beside each other in a folder, resumed where a run was cut short."""
+"""Many files: results beside each other in a folder, resumed where a run was cut short."""
 
 import threading
-import time
 from collections.abc import Generator, Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from napari_semclass.classify.engine import classification_steps
+from napari_semclass.classify.cluster import Cluster, cluster_steps
 from napari_semclass.classify.grid import tile_grid
 from napari_semclass.classify.inputs import find_inputs
-from napari_semclass.classify.prediction import Prediction, Summary
-from napari_semclass.classify.record import Entry, Record, Row, resolved
+from napari_semclass.classify.journal import Journal
+from napari_semclass.classify.pipeline import BatchStep, file_steps
+from napari_semclass.classify.record import Record, as_before, resolved
 from napari_semclass.classify.rejection import rejection_of
 from napari_semclass.classify.results import Results
-from napari_semclass.classify.resume import make_plan, stamp
+from napari_semclass.classify.resume import make_plan
 from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.versions import versions
-from napari_semclass.errors import DeviceError, OutputError, SemclassError, SettingsError, brief
-from napari_semclass.micrograph import SUFFIXES, Micrograph, open_micrographs
+from napari_semclass.errors import SettingsError
+from napari_semclass.micrograph import SUFFIXES
 from napari_semclass.model import Model, choose_device
-from napari_semclass.model.device import describe, fast_precision
-
-# The record is written at most every so many seconds, and for at most this share of the time: writing it after
-# each of ten thousand files would take longer than classifying them.
-_SAVE_EVERY_S = 2.0
-_SAVE_SHARE = 0.05
-
-
-@dataclass(frozen=True)
-class BatchStep:
-    """How far a batch is: `done` of `total` tiles of the micrograph at hand.
-
-    `index` counts the files to do from 0; `prediction` is that of the micrograph at hand, or of the file's last
-    one once it is finished; None where there is none.
-    """
-
-    entry: Entry
-    index: int
-    done: int = 0
-    total: int = 0
-    prediction: Prediction | None = None
-
-    @property
-    def finished(self) -> bool:
-        """Whether the file is done or has failed."""
-        return self.entry.status != "pending"
+from napari_semclass.model.device import describe
 
 
 class Batch:
@@ -63,6 +36,8 @@ class Batch:
         Output folder; made when it is not there.
     overwrite : bool
         Classify everything again, even if model or settings were others.
+    cluster : Cluster, optional
+        Workers to do it; see `cluster.connected`. Results are the same.
 
     Attributes
     ----------
@@ -82,15 +57,24 @@ class Batch:
     """
 
     def __init__(
-        self, paths: Iterable[str | Path], model: Model, settings: Settings, out: str | Path, overwrite: bool = False
+        self,
+        paths: Iterable[str | Path],
+        model: Model,
+        settings: Settings,
+        out: str | Path,
+        overwrite: bool = False,
+        cluster: Cluster | None = None,
     ) -> None:
         paths = list(paths)
         inputs = find_inputs(paths, out)
         if not inputs:
             where = ", ".join(str(path) for path in paths)
             raise SettingsError(f"{where}: no images found; looked for {' '.join(SUFFIXES)} in it and below.")
-        self.model, self.settings, self.out = model, settings, Path(out)
-        self.record = _new_record(model, settings)
+        # Moved to its device once, not with every file; workers have devices of their own.
+        settings = settings if overwrite else as_before(settings, Path(out))
+        self.model = model if cluster else model.on(choose_device(settings.device))
+        self.settings, self.out, self._cluster = settings, Path(out), cluster
+        self.record = _new_record(model, settings, cluster)
         self._results = Results(self.out, whole=settings.mode == "whole")
         plan = make_plan(inputs, self.record, self._results, overwrite)
         self.entries, self.todo, self._stale = plan.entries, plan.todo, plan.stale
@@ -99,8 +83,8 @@ class Batch:
     def steps(self, stop: threading.Event | None = None) -> Generator[BatchStep, None, None]:
         """Classify what is to do, yielding after every batch of tiles and after every file.
 
-        No file's failure ends it: the reason is in the file's rows. The record is written from time to time and
-        at the end, also when the generator is closed early; running again then goes on with what is missing.
+        No file's failure ends it: the reason is in the file's rows. Each finished file is recorded at once, also when
+        the generator is closed early or the process killed; running again then goes on with what is missing.
 
         Raises
         ------
@@ -110,116 +94,42 @@ class Batch:
         stop = stop or threading.Event()
         for entry in self._stale:
             self._results.remove(entry)
-        self.record.save(self.out)
-        saved, cost = time.monotonic(), 0.0
-        try:
-            with closing(_opened_ahead([Path(entry.path) for entry in self.todo])) as opened:
-                for index, (entry, opening) in enumerate(zip(self.todo, opened, strict=True)):
-                    yield from self._classify(entry, index, opening, stop)
-                    if stop.is_set():
-                        return
-                    if time.monotonic() - saved > max(_SAVE_EVERY_S, cost / _SAVE_SHARE):
-                        start = time.monotonic()
-                        self.record.save(self.out)
-                        saved, cost = time.monotonic(), time.monotonic() - start
-            self.record.finished = _now()
-        finally:
-            self.record.save(self.out)
+        with Journal(self.out, self.record) as journal, closing(self._file_steps(stop)) as steps:
+            for step in steps:
+                self._note(step.how)
+                if step.prediction is not None and step.prediction.made:
+                    self._note(("", str(step.prediction.made["precision"])))
+                if step.finished:
+                    journal.add(step.entry)
+                yield step
+            if not stop.is_set():
+                self.record.finished = _now()
 
-    def _classify(
-        self, entry: Entry, index: int, opening: "Future[_Opened]", stop: threading.Event
-    ) -> Generator[BatchStep, None, None]:
-        """All planes of one file."""
-        start = time.monotonic()
-        rows: list[Row] = []
-        tiles = 0
-        prediction: Prediction | None = None
-        self._results.remove(entry)
-        entry.status, entry.rows = "pending", []
-        try:
-            opened = opening.result()
-            entry.size, entry.mtime_ns = opened.stamp
-            for micrograph in opened.micrographs:
-                plane = "" if micrograph.plane is None else f"#{micrograph.plane}"
-                try:
-                    for step in classification_steps(micrograph, self.model, self.settings, stop):
-                        prediction = step.prediction
-                        yield BatchStep(entry, index, step.done, step.total, prediction)
-                    if stop.is_set():
-                        return
-                    self._results.write(step.prediction, micrograph, entry.stem + plane)
-                    rows.append(_row(step.prediction, entry.file + plane))
-                    tiles += len(step.prediction.grid)
-                except Exception as error:  # one plane's failure, whatever it is, must not stop the others
-                    rows.append(Row(entry.file + plane, error=_reason(error, entry.path + plane)))
-        except Exception as error:
-            rows.append(Row(entry.file, error=_reason(error, entry.path)))
-        entry.rows, entry.tiles, entry.seconds = rows, tiles, round(time.monotonic() - start, 3)
-        entry.status = "failed" if any(row.error for row in rows) else "done"
-        yield BatchStep(entry, index, prediction=prediction)
+    def _note(self, how: tuple[str, str]) -> None:
+        """Record the devices and precisions of workers, of which there may be several."""
+        device, precision = how
+        if device and device not in self.record.device.split(", "):
+            self.record.device = ", ".join(filter(None, [self.record.device, device]))
+        if precision and precision not in self.record.precision.split(", "):
+            self.record.precision = ", ".join(filter(None, [self.record.precision, precision]))
+
+    def _file_steps(self, stop: threading.Event) -> Generator[BatchStep, None, None]:
+        if self._cluster is not None:
+            return cluster_steps(self.todo, self.model, self.settings, self._results, stop, self._cluster)
+        return file_steps(self.todo, self.model, self.settings, self._results, stop)
 
 
-@dataclass(frozen=True)
-class _Opened:
-    """A file's planes, and its size and time when it was opened."""
-
-    micrographs: list[Micrograph]
-    stamp: tuple[int, int]
-
-
-def _opened_ahead(paths: list[Path]) -> Generator["Future[_Opened]", None, None]:
-    """Each file as it is opened, the next one while this one is worked on."""
-
-    def opened(path: Path) -> _Opened:
-        micrographs = open_micrographs(path)
-        return _Opened(micrographs, stamp(path))
-
-    with ThreadPoolExecutor(1, "semclass-open") as pool:
-        waiting: Future[_Opened] | None = None
-        for path in paths:
-            coming = pool.submit(opened, path)
-            if waiting is not None:
-                yield waiting
-            waiting = coming
-        if waiting is not None:
-            yield waiting
-
-
-def _row(prediction: Prediction, file: str) -> Row:
-    summary = Summary.of(prediction, prediction.cells())
-    shares = [round(share, 6) for share in summary.mean.tolist()]
-    fractions = [round(share, 6) for share in summary.fractions.tolist()]
-    note = str((prediction.made or {}).get("note", ""))
-    size, source = prediction.pixel_size, prediction.pixel_size_source
-    answer = summary.answers[summary.answer].name
-    return Row(file, answer, max(shares), shares, fractions, size, source, note=note)
-
-
-def _reason(error: Exception, name: str) -> str:
-    """Why a file could not be classified, without its name; raises again what concerns all files."""
-    if isinstance(error, OutputError | DeviceError):
-        raise error
-    if isinstance(error, SemclassError):
-        reason = str(error).removeprefix(f"{name}: ")
-    elif isinstance(error, MemoryError):
-        reason = "there is not enough memory for it; convert it to a tiled TIFF or zarr."
-    elif isinstance(error, OSError):
-        reason = f"cannot be read ({error.strerror or brief(error)})."
-    else:
-        reason = f"failed in an unforeseen way ({type(error).__name__}: {brief(error)}); please report it."
-    return reason.encode("utf-8", "backslashreplace").decode()  # may hold a file name that is not Unicode
-
-
-def _new_record(model: Model, settings: Settings) -> Record:
-    device = choose_device(settings.device)
+def _new_record(model: Model, settings: Settings, cluster: Cluster | None) -> Record:
+    device = None if cluster else choose_device(settings.device)
     values = resolved(settings, model.card)
     rejection = rejection_of(settings.reject, model.card)
-    if settings.mode == "tiles":  # impossible ones are refused here, once, and not with every file
+    if values["tile"] is not None:  # impossible ones are refused here, once, and not with every file
         tile_grid((values["tile"], values["tile"]), values["tile"], values["stride"])
     return Record(
         versions=versions(),
-        device=describe(device),
-        precision=str(fast_precision(device)).removeprefix("torch."),
+        device="" if device is None else describe(device),
+        precision="",  # said by what is computed
+        cluster=cluster.name if cluster else "",
         model={"name": model.card.name, "sha256": model.sha256},
         settings=values,
         categories=list(model.card.names),

@@ -14,8 +14,10 @@ from numpy.typing import NDArray
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.pace import pace
+from napari_semclass.classify.partial import Partial
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.rejection import recorded, rejection_of
+from napari_semclass.classify.scale import scale_note
 from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.versions import versions
 from napari_semclass.classify.whole import whole_crops
@@ -50,6 +52,9 @@ def classification_steps(
     model: Model,
     settings: Settings | None = None,
     stop: threading.Event | None = None,
+    *,
+    levels: GreyRange | None = None,
+    partial: Partial | None = None,
 ) -> Generator[Step, None, None]:
     """Classify a micrograph, yielding after every batch.
 
@@ -60,6 +65,10 @@ def classification_steps(
     settings : Settings
     stop : threading.Event
         When set, ends after the current batch; what was computed stays in the last step's prediction.
+    levels : GreyRange
+        The micrograph's grey range under the card's percentiles, where it is known already.
+    partial : Partial
+        Where tiles are kept as they come; those that an earlier run kept there are not computed again.
 
     Yields
     ------
@@ -74,12 +83,12 @@ def classification_steps(
     """
     settings = settings or Settings()
     stop = stop or threading.Event()
-    micrograph = settings.seen(micrograph)
+    micrograph = settings.seen(micrograph).remembering()
     grid = settings.grid(micrograph, model.card)
     exact = "fp32" if settings.precision == "auto" else settings.precision
     forward = Forward.on(model, settings.device, settings.batch, settings.dihedral, exact)
     steps = model.card.preprocessing
-    levels = grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+    levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     rejection = rejection_of(settings.reject, model.card)
     found = None
     if settings.mode == "tiles" and settings.precision == "auto" and not stop.is_set():
@@ -87,7 +96,9 @@ def classification_steps(
         if found is not None:
             forward.precision = PRECISIONS[found.precision]
             forward.batch = settings.batch or found.batch
+    side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
+    made["note"] = "; ".join(filter(None, (micrograph.note, scale_note(micrograph.pixel_size, side, model.card))))
     if found is not None:
         made["pace"] = asdict(found)
     prediction = Prediction(
@@ -107,18 +118,25 @@ def classification_steps(
         _fill(prediction, np.array([0]), shares.mean(axis=0), None if strange is None else strange.mean())
         yield Step(prediction, 1, 1)
         return
-    done = 0
+    if partial is not None:
+        partial.restore(prediction)
+    done = int(prediction.done.sum())
+    if done:
+        yield Step(prediction, done, len(grid))
     most = max(1, _BATCH_PX // grid.tile**2)
-    with closing(_read_ahead(micrograph, grid, levels)) as blocks:
-        for indices, cut in blocks:
+    with closing(_read_ahead(micrograph, grid, levels, prediction.done)) as blocks:
+        for block, cut in blocks:
+            indices = block
             while len(indices):
                 if stop.is_set():
                     return
                 batch, indices = np.split(indices, [min(forward.batch, most)])
+                done += len(batch) - int(np.isfinite(prediction.probabilities[batch, 0]).sum())
                 _fill(prediction, batch, *forward.answers(np.stack([cut(int(index)) for index in batch])))
                 made["precision"] = forward.precision_name  # may have changed: see Forward
-                done += len(batch)
                 yield Step(prediction, done, len(grid))
+            if partial is not None:
+                partial.keep(prediction, block)
 
 
 def _sample(micrograph: Micrograph, grid: TileGrid, levels: GreyRange, count: int) -> NDArray[np.float32]:
@@ -140,9 +158,9 @@ _Cut = Callable[[int], NDArray[np.float32]]
 
 
 def _read_ahead(
-    micrograph: Micrograph, grid: TileGrid, levels: GreyRange
+    micrograph: Micrograph, grid: TileGrid, levels: GreyRange, known: NDArray[np.bool_]
 ) -> Generator[tuple[NDArray[np.int64], _Cut], None, None]:
-    """Blocks of tiles, the next one being read and normalised in a thread while this one is computed."""
+    """Blocks of tiles not known yet, the next one being read and normalised in a thread while this one is computed."""
 
     def read(rows: range, columns: range) -> tuple[NDArray[np.int64], _Cut]:
         top, left = grid.rows[rows[0]][0], grid.columns[columns[0]][0]
@@ -153,18 +171,24 @@ def _read_ahead(
             y0, x0, y1, x1 = grid.box(index)
             return square(block[y0 - top : y1 - top, x0 - left : x1 - left], grid.tile)
 
-        indices = np.add.outer(np.array(rows) * len(grid.columns), np.array(columns)).ravel()
-        return indices, cut
+        return _indices(grid, rows, columns), cut
 
     with ThreadPoolExecutor(1, "semclass-read") as pool:
         waiting = None
         for rows, columns in grid.blocks(_BLOCK_PX):
+            if known[_indices(grid, rows, columns)].all():
+                continue
             coming = pool.submit(read, rows, columns)
             if waiting is not None:
                 yield waiting.result()
             waiting = coming
         if waiting is not None:
             yield waiting.result()
+
+
+def _indices(grid: TileGrid, rows: range, columns: range) -> NDArray[np.int64]:
+    indices: NDArray[np.int64] = np.add.outer(np.array(rows) * len(grid.columns), np.array(columns)).ravel()
+    return indices
 
 
 def _made(
@@ -180,5 +204,4 @@ def _made(
         "pixel_size_m": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,
         "data_bars": [[bar.start, bar.stop] for bar in micrograph.data_bars],
-        "note": micrograph.note,
     }

@@ -8,6 +8,7 @@ from PIL import Image, ImageColor, ImageDraw
 
 from napari_semclass.classify.caption import PAPER, Caption, Entry
 from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.show import tiles_text
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, shrink
 from napari_semclass.writing import replacing
@@ -48,16 +49,18 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
         raise SettingsError(f"{micrograph.name}: its shape {micrograph.shape} is not that of the prediction.")
     if not 0 <= opacity <= 1:
         raise SettingsError(f"opacity {opacity:g} is outside 0 to 1.")
+    micrograph = micrograph.remembering()
     caption = _caption(prediction, micrograph)
     scale, width = _layout(micrograph.shape, caption)
     grey = _scaled(micrograph, _levels(prediction, micrograph), scale)
-    picture = np.repeat(grey[..., None] * 255, 3, axis=2)
+    picture = np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=2)
     if not prediction.whole:
         tint, covered = _tint(prediction, grey.shape)
-        picture = np.where(covered[..., None], (1 - opacity) * picture + opacity * tint, picture)
+        tinted = (1 - opacity) * (grey * 255)[..., None] + opacity * tint.astype(np.float32)
+        np.copyto(picture, np.rint(tinted).astype(np.uint8), where=covered[..., None])
     height, picture_width = grey.shape
     canvas = Image.new("RGB", (width, height + caption.height(width)), PAPER)
-    canvas.paste(Image.fromarray(np.rint(picture).astype(np.uint8)), (0, 0))
+    canvas.paste(Image.fromarray(picture), (0, 0))
     caption.draw(ImageDraw.Draw(canvas), height, width, scale, picture_width)
     with replacing(Path(path)) as temporary:
         canvas.save(temporary, "PNG", compress_level=2)  # of noise, higher levels take four times as long for nothing
@@ -76,9 +79,7 @@ def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:
     if whole and prediction.rejection is not None and prediction.counts()[-1]:
         unknown = prediction.rejection.category
         entries.insert(0, Entry(unknown.name, ImageColor.getrgb(unknown.color), None))
-    grid = prediction.grid
-    steps = f", stride {grid.stride} px" if grid.stride != grid.tile else ""
-    unit = "whole picture, share = probability" if whole else f"tiles of {grid.tile} px{steps}, share = area"
+    unit = "whole picture, share = probability" if whole else f"{tiles_text(prediction)}, share = area"
     model = (prediction.made or {}).get("model", {}).get("name", "")
     how = " · ".join(part for part in (Path(micrograph.name).name, model and f"model {model}", unit) if part)
     return Caption(entries[:_LIKELIEST] if whole else entries, how, prediction.pixel_size, headline=whole)

@@ -42,7 +42,8 @@ class Entry:
     """One input: what it was when it was classified, where its outputs are, and what came out.
 
     `stem` names its outputs, relative to the output folder. `size` (bytes) and `mtime_ns` tell whether it changed.
-    `rows` has one row per plane; `seconds` covers opening, classifying and writing.
+    `rows` has one row per plane; `seconds` is how much longer the batch took for it: files
+    overlap, and these add up to the time of all.
     """
 
     file: str
@@ -72,7 +73,10 @@ class Entry:
 
 @dataclass(config=_STRICT)
 class Record:
-    """All of run.json. Seconds and tiles are the sums over its files, whichever run classified them."""
+    """All of run.json. Seconds and tiles are the sums over its files, whichever run classified them.
+
+    `cluster` says which workers the last run used; empty where its own process did the work.
+    """
 
     versions: dict[str, str]
     device: str
@@ -87,6 +91,7 @@ class Record:
     tiles_per_second: float = 0.0
     files: list[Entry] = field(default_factory=list)
     unknown: str = ""
+    cluster: str = ""
     format: Literal[1] = FORMAT
 
     @property
@@ -168,14 +173,20 @@ def as_before(settings: Settings, out: Path) -> Settings:
         earlier = load_record(out)
     except OutputError:
         return settings  # the batch says what is wrong with it
-    known = earlier is not None and any(entry.status == "done" for entry in earlier.files)
-    return replace(settings, precision=_SHORT.get(earlier.precision, "auto")) if earlier and known else settings
+    return settings if earlier is None else replace(settings, precision=_SHORT.get(earlier.precision, "auto"))
 
 
 def resolved(settings: Settings, card: Card) -> dict[str, Any]:
     """The settings with defaults filled in from the card, so that equal results mean equal settings."""
     values = asdict(settings) | {"reject": recorded(rejection_of(settings.reject, card))}
     if settings.mode == "whole":
-        return values | {"tile": None, "stride": None}
+        return values | {"tile": None, "stride": None, "tile_um": None, "stride_um": None}
+    if settings.tile_um is not None:
+        return values | {"stride_um": settings.stride_um or settings.tile_um}
     tile = settings.tile or card.tile
-    return values | {"tile": tile, "stride": settings.stride or tile}
+    # With the model's own micrometres, pixels are for micrographs whose pixel size is not known.
+    return values | {
+        "tile": tile,
+        "stride": settings.stride or tile,
+        "tile_um": settings.tile_length(card),
+    }

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from napari_semclass.classify.inputs import Input
+from napari_semclass.classify.journal import replay
 from napari_semclass.classify.naming import output_stems
 from napari_semclass.classify.record import RECORD_NAME, SUMMARY_NAME, Entry, Record, load_record
 from napari_semclass.classify.results import Results
@@ -84,6 +85,8 @@ def _earlier(out: Path, overwrite: bool) -> Record | None:
         if not overwrite:
             raise
         return None
+    if earlier is not None:
+        replay(out, earlier)
     if earlier is None and not overwrite and (out / SUMMARY_NAME).exists():
         raise OutputError(f"{out}: holds a {SUMMARY_NAME} but no {RECORD_NAME} to continue from; {_HINT}")
     return earlier

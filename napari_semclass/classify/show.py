@@ -11,6 +11,7 @@ from napari_semclass.classify.layers import colormap, features
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import Micrograph, grey_range, shrink
+from napari_semclass.micrograph.metadata.quantities import length_text
 from napari_semclass.showing import paragraph, table
 
 if TYPE_CHECKING:
@@ -44,8 +45,14 @@ def _what(prediction: Prediction) -> str:
     if prediction.whole:
         return f"{name}, {width:,} x {height:,} px, classified as a whole"
     of = "" if done == len(grid) else f" of {len(grid):,}"
-    stride = "" if grid.stride == grid.tile else f", stride {grid.stride} px"
-    return f"{name}, {width:,} x {height:,} px, {done:,}{of} tiles of {grid.tile} px{stride}"
+    return f"{name}, {width:,} x {height:,} px, {done:,}{of} {tiles_text(prediction)}"
+
+
+def tiles_text(prediction: Prediction) -> str:
+    """What the tiles are, such as `tiles of 224 px (2.24 µm), stride 112 px`."""
+    grid, size = prediction.grid, prediction.pixel_size
+    real = f" ({length_text(grid.tile * size)})" if size else ""
+    return f"tiles of {grid.tile} px{real}{'' if grid.stride == grid.tile else f', stride {grid.stride} px'}"
 
 
 def _said(prediction: Prediction) -> str:

@@ -6,7 +6,7 @@ import sys
 from collections.abc import Sequence
 
 import napari_semclass
-from napari_semclass.cli.arguments import auto_off_or_share, positive
+from napari_semclass.cli.arguments import auto_off_or_share, micrometres, pixel_size, positive
 from napari_semclass.cli.audit import add_audit, audit
 from napari_semclass.cli.evaluate import add_evaluate, evaluate
 from napari_semclass.cli.exchange import add_export, add_import, export, import_
@@ -102,6 +102,14 @@ def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     add("--model", default="starter", metavar="NAME|FILE", help="name (see semclass models) or file of a model")
     add("--tile", type=positive, metavar="N", help="side of a tile in pixels (default: the model's)")
     add("--stride", type=positive, metavar="N", help="pixels from one tile to the next (default: the tile)")
+    add("--tile-um", type=micrometres, metavar="L", help="side of a tile in micrometres, where pixel sizes are known")
+    add("--stride-um", type=micrometres, metavar="L", help="micrometres from one tile to the next (default: the tile)")
+    add(
+        "--pixel-size",
+        type=pixel_size,
+        metavar="L",
+        help="size of a pixel in nanometres, or with a unit, of pictures that do not say it",
+    )
     add("--whole", action="store_true", help="classify each picture as a whole instead of its tiles")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
     add(
@@ -121,4 +129,6 @@ def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         "model's own measure; off: never (default: auto)",
     )
     add("--batch", type=positive, metavar="N", help="tiles computed at once; halved by itself when memory runs out")
+    add("--workers", type=positive, metavar="N", help="share the files among N processes on this computer")
+    add("--cluster", metavar="ADDRESS", help="share the files among the workers of a Dask scheduler (docs/cluster.md)")
     add("--overwrite", action="store_true", help="classify again what is done, also with another model or settings")

@@ -16,6 +16,25 @@ def positive(text: str) -> int:
     return number
 
 
+def micrometres(text: str) -> float:
+    """A length above 0 in micrometres (`2`, `2.0um`, `350 nm`), as argparse reads it."""
+    return _length(text, "um") * 1e6
+
+
+def pixel_size(text: str) -> float:
+    """A length above 0 in metres per pixel, from nanometres or with its unit (`7.3`, `0.1um`), as argparse reads it."""
+    return _length(text, "nm")
+
+
+def _length(text: str, unit: str) -> float:
+    from napari_semclass.micrograph.metadata.quantities import length  # loads numpy: --help must not wait
+
+    metres = length(text, unit)
+    if metres is None or metres <= 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no length above 0, such as 2{unit}")
+    return metres
+
+
 def auto_off_or_share(text: str) -> str | float:
     """`auto`, `off`, or a number from 0 to 1, as argparse reads it."""
     if text in ("auto", "off"):

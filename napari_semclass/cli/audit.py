@@ -2,13 +2,25 @@
 
 import argparse
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from napari_semclass.errors import OutputError
+
+if TYPE_CHECKING:
+    from napari_semclass.learn.audit import Audit
+    from napari_semclass.learn.labels import LabelCheck
 
 _AUDIT = """\
 Check a folder of labelled pictures before training.
 
 DIR holds one folder of pictures per category, or train/ and valid/ with such folders, or a manifest.csv with the
-columns path and class, and optionally group, part, y0, x0, y1, x1, pixel_size and licence.
+columns path and class, and optionally group, part, y0, x0, y1, x1, pixel_size, licence and source.
+
+With --labels, labels that are likely wrong are listed, too: those that classifiers which never saw a picture's group
+confidently contradict, and near-duplicates with different labels.
 """
+_AUDIT_NAME = "audit.json"
+_SHOWN = 20  # suspects in the terminal; the file has all
 
 
 def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
@@ -21,7 +33,20 @@ def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         formatter_class=argparse.RawDescriptionHelpFormatter,
     ).add_argument
     add("data", metavar="DIR", help="folder of labelled pictures")
-    add("--out", metavar="FILE", help="also write everything that was found to this JSON file")
+    add(
+        "--out",
+        metavar="FILE|DIR",
+        help="also write everything that was found to this JSON file; with --labels, a folder that gets audit.json and "
+        "labels.csv",
+    )
+    add("--labels", action="store_true", help="look for wrong labels, too")
+    add(
+        "--model",
+        default="starter",
+        metavar="NAME|FILE",
+        help="by whose features labels are compared (default: starter)",
+    )
+    add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
 
 
 def audit(options: argparse.Namespace) -> int:
@@ -30,16 +55,68 @@ def audit(options: argparse.Namespace) -> int:
     from rich.console import Console
     from rich.progress import Progress
 
-    from napari_semclass.learn.audit import audit, save_audit
+    from napari_semclass.learn.audit import audit
     from napari_semclass.learn.dataset import read_dataset
 
     dataset = read_dataset(options.data)
     console = Console(stderr=True)
+    checked = None
     with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
         task = shown.add_task("looking at pictures", total=None)
-        found = audit(dataset, lambda done, total: shown.update(task, completed=done, total=total))
+
+        def update(what: str, done: int, total: int) -> None:
+            shown.update(task, description=what, completed=done, total=total)
+
+        found = audit(dataset, lambda done, total: update("looking at pictures", done, total))
+        if options.labels:
+            from napari_semclass.learn.labels import check_labels
+            from napari_semclass.model import load_model
+
+            model = load_model(options.model)
+            checked = check_labels(dataset, model, audited=found, device=options.device, progress=update)
     print("\n".join(found.sentences()))
+    if checked is not None:
+        print("\n".join([*checked.sentences(), *_suspects(checked)]))
     if options.out:
-        save_audit(found, Path(options.out))
-        print(f"Everything that was found is in {options.out}.")
+        _save(Path(options.out), found, checked)
     return 0
+
+
+def _suspects(checked: "LabelCheck") -> list[str]:
+    """The most doubtful labels as lines of a table."""
+    lines = [
+        (
+            f"{number}.",
+            checked.dataset.name(one.picture),
+            f"{one.picture.category} -> {one.suggested}",
+            "" if one.confidence is None else f"{100 * one.confidence:.0f} %",
+            one.reason + (f": {', '.join(one.alike)}" if one.alike else ""),
+        )
+        for number, one in enumerate(checked.suspects[:_SHOWN], start=1)
+    ]
+    widths = [max((len(line[column]) for line in lines), default=0) for column in range(4)]
+    table = [
+        "  ".join([*(text.ljust(width) for text, width in zip(line, widths, strict=False)), line[4]]) for line in lines
+    ]
+    more = len(checked.suspects) - _SHOWN
+    return [*table, f"{more:,} more: name a folder with --out for the list."] if more > 0 else table
+
+
+def _save(out: Path, found: "Audit", checked: "LabelCheck | None") -> None:
+    from napari_semclass.learn.audit import save_audit
+
+    if checked is None:
+        save_audit(found, out)
+        print(f"Everything that was found is in {out}.")
+        return
+    from napari_semclass.learn.labels import LABELS_NAME, save_labels
+
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise OutputError(
+            f"{out}: with --labels this is a folder for the results; it cannot be made ({error.strerror})."
+        ) from error
+    save_audit(found, out / _AUDIT_NAME)
+    save_labels(checked, out / LABELS_NAME)
+    print(f"Everything that was found is in {out}: {LABELS_NAME} and {_AUDIT_NAME}.")

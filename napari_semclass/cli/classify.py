@@ -3,10 +3,10 @@
 import argparse
 from collections import Counter
 from contextlib import closing
-from pathlib import Path
 
 from napari_semclass.classify import Batch, Prediction, Settings
-from napari_semclass.classify.record import RECORD_NAME, Entry, as_before
+from napari_semclass.classify.cluster import connected
+from napari_semclass.classify.record import RECORD_NAME, Entry
 from napari_semclass.cli.progress import progress, share
 from napari_semclass.errors import SettingsError
 from napari_semclass.model import Card, load_model
@@ -16,12 +16,18 @@ _NOTES = 5  # printed; all are in the record
 
 def classify(options: argparse.Namespace) -> int:
     """Classify what the options name; return the exit status."""
-    if options.whole and (options.tile or options.stride):
-        raise SettingsError("--whole classifies each picture as one, so --tile and --stride have no meaning with it.")
+    if options.whole and (options.tile or options.stride or options.tile_um or options.stride_um):
+        raise SettingsError(
+            "--whole classifies each picture as one, so --tile, --stride, --tile-um and --stride-um have no meaning "
+            "with it."
+        )
     settings = Settings(
         mode="whole" if options.whole else "tiles",
         tile=options.tile,
         stride=options.stride,
+        tile_um=options.tile_um,
+        stride_um=options.stride_um,
+        pixel_size=options.pixel_size,
         device=options.device,
         batch=options.batch,
         dihedral=options.dihedral,
@@ -29,10 +35,9 @@ def classify(options: argparse.Namespace) -> int:
         reject=options.reject,
         precision=options.precision,
     )
-    if not options.overwrite:
-        settings = as_before(settings, Path(options.out))
-    batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite)
-    run_batch(batch)
+    with connected(options.workers, options.cluster) as cluster:
+        batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite, cluster)
+        run_batch(batch)
     return report(batch)
 
 
@@ -43,8 +48,6 @@ def run_batch(batch: Batch) -> Prediction | None:
         for step in steps:
             shown.update(step)
             prediction = step.prediction
-            if prediction is not None and prediction.made:
-                batch.record.precision = str(prediction.made["precision"])
     return prediction
 
 

@@ -87,6 +87,7 @@ def _summary(found: "Evaluation", path: Path) -> list[str]:
         f"{metrics.temperature:.2f})."
     )
     lines.append(claim if isinstance(claim, str) else claim.sentence())
+    lines += found.shortcut.sentences()
     return [*lines, f"Results in {path.parent}: {path.name}, metrics.json and charts (.png)."]
 
 

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from napari_semclass.cli.arguments import model_file, positive
+from napari_semclass.cli.arguments import model_file, pixel_size, positive
 from napari_semclass.errors import SettingsError
 
 _EXPORT = """\
@@ -34,7 +34,7 @@ def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     add("model", metavar="MODEL", help="name (see semclass models) or file of a model")
     add("--to", required=True, choices=("onnx", "torch", "bioimageio", "wsinfer"), help="the format")
     add("--out", required=True, metavar="PATH", help="file to write (.onnx, .pt2, .zip); for wsinfer a folder")
-    add("--pixel-size", type=float, metavar="NM", help="nanometres per pixel, for wsinfer (default: the model's)")
+    add("--pixel-size", type=pixel_size, metavar="L", help="nanometres per pixel, for wsinfer (default: the model's)")
     add("--overwrite", action="store_true", help="replace an export that is there already")
 
 
@@ -65,10 +65,8 @@ def export(options: argparse.Namespace) -> int:
     from napari_semclass.exchange import export_model
     from napari_semclass.model import load_model
 
-    metres = _metres(options.pixel_size)
-    done = export_model(
-        load_model(options.model), options.out, options.to, pixel_size=metres, overwrite=options.overwrite
-    )
+    model = load_model(options.model)
+    done = export_model(model, options.out, options.to, pixel_size=options.pixel_size, overwrite=options.overwrite)
     print(f"{done.path}: {done.about}.")
     print(f"Probabilities differ from the original's by at most {done.difference:.2g} on generated tiles.")
     return 0
@@ -104,12 +102,6 @@ def import_(options: argparse.Namespace) -> int:
         )
     print(f"Not tested here: semclass evaluate says how good it is on your pictures.\n{out}")
     return 0
-
-
-def _metres(nanometres: float | None) -> float | None:
-    if nanometres is not None and not 0 < nanometres < 1e9:
-        raise SettingsError(f"--pixel-size {nanometres:g} is impossible; give nanometres per pixel, above 0.")
-    return None if nanometres is None else nanometres * 1e-9
 
 
 def _categories(text: str) -> list[str]:

@@ -15,6 +15,7 @@ from napari_semclass.classify.record import Entry
 
 # Characters of a file's name beside the bar, so that all fits a terminal of 80 columns.
 _NAME = 24
+_NOTHING = Entry("", "", "", "")
 
 
 class Follower(Protocol):
@@ -38,7 +39,7 @@ class _Lines:
     """A line for each file that is finished."""
 
     def __init__(self, files: int) -> None:
-        self._files = files
+        self._files, self._finished = files, 0
 
     def __enter__(self) -> "_Lines":
         return self
@@ -50,7 +51,8 @@ class _Lines:
 
     def update(self, step: BatchStep) -> None:
         if step.finished:
-            line = f"[{step.index + 1}/{self._files}] {step.entry.file}: {_outcome(step.entry)}"
+            self._finished += 1
+            line = f"[{self._finished}/{self._files}] {step.entry.file}: {_outcome(step.entry)}"
             print(line, file=sys.stderr, flush=True)
 
 
@@ -58,8 +60,9 @@ class _Bar:
     """A bar over the files with the rate of tiles and the time left; failures are printed above it."""
 
     def __init__(self, files: int) -> None:
-        self._tiles = 0  # of finished micrographs
-        self._last: tuple[int, int] = (0, 0)  # done and total of the micrograph at hand
+        self._files = self._tiles = 0  # finished
+        self._shown = 0.0
+        self._now = BatchStep(_NOTHING, -1)  # of the micrograph at hand
         self._started = time.monotonic()
         self._progress = Progress(
             TextColumn("{task.description}", markup=False),
@@ -83,17 +86,17 @@ class _Bar:
         self._progress.stop()
 
     def update(self, step: BatchStep) -> None:
-        if step.finished or step.done < self._last[0]:
-            self._tiles += self._last[0]
-            self._last = (0, 0)
-        if not step.finished:
-            self._last = (step.done, step.total)
-        rate = (self._tiles + self._last[0]) / max(1e-9, time.monotonic() - self._started)
-        part = 1.0 if step.finished else step.done / max(1, step.total)
+        if step.finished:  # while the one after it is computed already
+            self._files, self._tiles = self._files + 1, self._tiles + step.entry.tiles
+        if not step.finished or step.index == self._now.index:
+            self._now = step
+        now = BatchStep(_NOTHING, -1) if self._now.finished else self._now
+        rate = (self._tiles + now.done) / max(1e-9, time.monotonic() - self._started)
+        self._shown = max(self._shown, self._files + now.done / max(1, now.total))
         name = step.entry.file
         self._progress.update(
             self._task,
-            completed=step.index + part,
+            completed=self._shown,
             description=name if len(name) <= _NAME else f"…{name[1 - _NAME :]}",
             rate=f"{rate:,.0f} tiles/s",
         )

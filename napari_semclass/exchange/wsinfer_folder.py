@@ -94,7 +94,7 @@ def _usual_pixel_size(card: Card) -> float:
             "in nanometres."
         )
     smallest, largest = card.pixel_size_range
-    return float(np.sqrt(smallest * largest))
+    return float(np.sqrt(smallest * largest)) * card.input_size / card.tile
 
 
 def _readme(model: Model, config: dict[str, Any]) -> str:

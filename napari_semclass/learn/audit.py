@@ -13,6 +13,7 @@ from scipy.sparse.csgraph import connected_components
 from napari_semclass.learn.dataset import DataSet
 from napari_semclass.learn.duplicates import near_duplicates
 from napari_semclass.learn.looking import look_at_all
+from napari_semclass.learn.sources import Coincidence, coincidence, sources_of
 from napari_semclass.writing import replacing
 
 _UNEVEN = 3.0  # pictures of the largest category over those of the smallest
@@ -62,6 +63,12 @@ class Audit:
         were joined.
     usable : tuple of int
         Indices of the pictures to work with.
+    barred : tuple of int
+        Indices of those of them that have a data bar.
+    sources : tuple of str
+        Where each picture is from (see `sources_of`).
+    coincidence : Coincidence
+        Of category and source, among the usable pictures.
     """
 
     pictures: int
@@ -76,6 +83,9 @@ class Audit:
     ignored: tuple[str, ...]
     groups: tuple[int, ...]
     usable: tuple[int, ...]
+    barred: tuple[int, ...]
+    sources: tuple[str, ...]
+    coincidence: Coincidence
 
     def sentences(self) -> list[str]:
         """What a user should know, the most serious first."""
@@ -84,6 +94,7 @@ class Audit:
             f"{_number(self.pictures, 'picture')}, {len(self.usable):,} of them usable, "
             f"in {_number(len(self.categories), 'category')} and {_number(groups, 'group')}.",
             *self._on_categories(),
+            *([warning] if (warning := self.coincidence.sentence()) else []),
             *self._on_duplicates(),
             *self._on_pictures(),
         ]
@@ -179,6 +190,8 @@ def audit(dataset: DataSet, progress: Callable[[int, int], None] | None = None) 
     # One grey level says nothing of where a picture is from, so such copies do not join groups.
     equal = [(same[0], index) for same in copies if not prints[same[0]].flat for index in same[1:]]
     groups = joined([picture.group for picture in pictures], [*equal, *near])
+    sources = sources_of(dataset, [look.instrument for look in seen])
+    known = [(pictures[index].category, sources[index], groups[index]) for index in usable]
     return Audit(
         pictures=len(pictures),
         categories=_counts(dataset, usable, groups),
@@ -192,6 +205,9 @@ def audit(dataset: DataSet, progress: Callable[[int, int], None] | None = None) 
         ignored=dataset.ignored,
         groups=groups,
         usable=tuple(usable),
+        barred=tuple(index for index in usable if seen[index].barred),
+        sources=sources,
+        coincidence=coincidence(*(zip(*known, strict=True) if known else ((), (), ()))),
     )
 
 

@@ -114,7 +114,9 @@ def _cut_again(tiles: HeldOutTiles, base: Card, card: Card) -> tuple[NDArray[np.
             tiles.paths, tiles.labels.tolist(), tiles.groups.tolist(), tiles.boxes.tolist(), tiles.grey, strict=True
         )
     ]
-    cutting = Cutting(card.unit, card.tile, card.tile, base.input_size, base.preprocessing)
+    # Tiles in micrometres have pixels of their own on each picture: their boxes are taken as they are.
+    unit = "image" if card.tile_um is not None else card.unit
+    cutting = Cutting(unit, card.tile, card.tile, base.input_size, base.preprocessing)
     with tempfile.TemporaryDirectory(prefix="semclass-", ignore_cleanup_errors=True) as folder:
         samples = cut_samples(
             pictures,

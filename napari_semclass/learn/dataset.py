@@ -38,6 +38,8 @@ class Picture:
     licence : str
     grey : GreyRange or None
         Grey levels that become 0 and 1, for a picture cut out of a micrograph; None finds them in the file.
+    source : str
+        Laboratory, instrument or collection it is from; empty where the data set does not say.
     """
 
     path: Path
@@ -48,6 +50,7 @@ class Picture:
     pixel_size: float | None = None
     licence: str = ""
     grey: GreyRange | None = None
+    source: str = ""
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,8 @@ def read_dataset(folder: str | Path) -> DataSet:
     folder : str or Path
         With a `manifest.csv`, it says everything: columns `path` and `class`; optional `group` (otherwise each file
         is its own), `part` (train or valid), `y0,x0,y1,x1` (pixels, half-open; then a file may occur many times),
-        `pixel_size` (metres), `licence` and `grey_low,grey_high` (grey levels that become 0 and 1). Otherwise
+        `pixel_size` (metres), `licence`, `source` (laboratory or instrument) and `grey_low,grey_high` (grey levels that
+        become 0 and 1). Otherwise
         `train/CLASS` and `valid/CLASS`, or one folder per class, with pictures of the suffixes in `SUFFIXES`; each
         file is its own group.
 
@@ -221,6 +225,7 @@ def _listed(manifest: Path, needed: set[str]) -> list[Picture]:
                 pixel_size=_pixel_size(row.get("pixel_size", ""), where),
                 licence=row.get("licence", ""),
                 grey=_grey(row, where),
+                source=row.get("source", ""),
             )
         )
     whole = Counter(picture.path for picture in pictures)

@@ -20,7 +20,8 @@ from napari_semclass.learn.contact_sheet import Mistake, worst
 from napari_semclass.learn.dataset import DataSet, data_sha256, read_dataset
 from napari_semclass.learn.measure import Metrics, averaged, measure
 from napari_semclass.learn.random_split import RandomSplit, random_split_claim
-from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
+from napari_semclass.learn.shortcut import ShortcutCheck, check_shortcuts
+from napari_semclass.learn.tiles import Cutting, Samples, cut_samples, cutting_of
 from napari_semclass.model import Card, Model
 
 # Called with what is being done, how much of it is done, and how much there is.
@@ -40,6 +41,8 @@ class Evaluation:
     metrics : Metrics
     random_split : RandomSplit or str
         What a random split would have claimed, or why that is not known.
+    shortcut : ShortcutCheck
+        Whether the model reads the data bar, and how good it is on pictures of each source.
     mistakes : tuple of Mistake
         The worst first.
     warnings : tuple of str
@@ -53,6 +56,7 @@ class Evaluation:
     card: Card
     metrics: Metrics
     random_split: RandomSplit | str
+    shortcut: ShortcutCheck
     mistakes: tuple[Mistake, ...]
     warnings: tuple[str, ...]
     notes: tuple[str, ...]
@@ -64,6 +68,7 @@ class Evaluation:
         return {
             **self.metrics.to_json(),
             "random_split": {"skipped": claim} if isinstance(claim, str) else claim.to_json(),
+            "shortcut_check": self.shortcut.to_json(),
             "warnings": list(self.warnings),
             "notes": list(self.notes),
             **self.made,
@@ -105,7 +110,8 @@ def evaluate_model(
         _refuse_unknown(dataset, card)
         forward = Forward.on(model, device, batch)
         audited = audit(dataset, lambda done, total: progress("checking pictures", done, total))
-        samples = _cut(dataset, audited, card, scratch, progress)
+        cutting = cutting_of(card)
+        samples = _cut(dataset, audited, card, cutting, scratch, progress)
         owners = _owners(dataset, samples)
         units = owners if card.unit == "image" else np.arange(len(samples))
         compared = np.isin(units, _drawn(units))
@@ -124,14 +130,27 @@ def evaluate_model(
         progress("comparing splits", 0, 1)
         claim = _claim(features, units[compared], samples, np.flatnonzero(compared), card.unit)
         progress("comparing splits", 1, 1)
+        shortcut = check_shortcuts(
+            forward,
+            dataset,
+            audited,
+            samples,
+            owners,
+            logits,
+            cutting,
+            folder=scratch,
+            progress=lambda done, total: progress("checking data bars", done, total),
+        )
         sha256 = data_sha256(dataset.pictures)
+        warned = (*_warnings(card, dataset, sha256), *shortcut.warnings())
         return Evaluation(
             card,
             metrics,
             claim,
+            shortcut,
             _mistakes(softmax(logits / card.temperature, axis=1), samples, dataset),
-            _warnings(card, dataset, sha256),
-            (*audited.sentences(), *_notes(dataset, metrics, claim, units)),
+            warned,
+            (*(text for text in audited.sentences() if text not in warned), *_notes(dataset, metrics, claim, units)),
             _made(model, forward, dataset, sha256),
         )
 
@@ -158,7 +177,7 @@ def _refuse_unknown(dataset: DataSet, card: Card) -> None:
         )
 
 
-def _cut(dataset: DataSet, audited: Audit, card: Card, scratch: Path, progress: Progress) -> Samples:
+def _cut(dataset: DataSet, audited: Audit, card: Card, cutting: Cutting, scratch: Path, progress: Progress) -> Samples:
     """The tiles, or crops of whole pictures, that classifying with this model would look at."""
     parted = _is_parted(dataset)
     chosen = [index for index in audited.usable if not parted or dataset.pictures[index].part == "valid"]
@@ -167,7 +186,7 @@ def _cut(dataset: DataSet, audited: Audit, card: Card, scratch: Path, progress: 
     return cut_samples(
         dataset.pictures,
         chosen,
-        Cutting(card.unit, card.tile, card.tile, card.input_size, card.preprocessing),
+        cutting,
         audited.groups,
         card.names,
         folder=scratch,

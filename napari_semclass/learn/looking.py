@@ -22,7 +22,8 @@ class Seen:
     """What looking at a picture gave.
 
     `fingerprint` is None where it cannot be read, and `unreadable` says why. `shape` is (height, width); `coloured`
-    tells that its channels differ, `planes` how many the file has.
+    tells that its channels differ, `planes` how many the file has, `barred` that all of them have a data bar (never of
+    a box), `instrument` what took it, as the file says (the vendor where it names no instrument).
     """
 
     unreadable: str = ""
@@ -30,6 +31,8 @@ class Seen:
     shape: tuple[int, int] = (0, 0)
     coloured: bool = False
     planes: int = 1
+    barred: bool = False
+    instrument: str = ""
 
 
 def look_at_all(dataset: DataSet, progress: Callable[[int, int], None] | None = None) -> list[Seen]:
@@ -54,11 +57,14 @@ def _look_at_file(path: Path, boxes: list[Box | None]) -> list[Seen]:
         coloured = any(_is_coloured(micrograph) for micrograph in micrographs)
     except MicrographError as error:
         return [Seen(unreadable=str(error))] * len(boxes)
+    instrument = micrographs[0].metadata.instrument or micrographs[0].metadata.vendor
     seen = []
     for box in boxes:
         try:
             parts = [_part(micrograph, box) for micrograph in micrographs]
-            seen.append(Seen("", fingerprint(parts, levels), parts[0].shape, coloured, len(parts)))
+            barred = box is None and all(part.data_bars for part in parts)
+            looks = fingerprint(parts, levels)
+            seen.append(Seen("", looks, parts[0].shape, coloured, len(parts), barred, instrument))
         except MicrographError as error:
             seen.append(Seen(unreadable=str(error)))
     return seen

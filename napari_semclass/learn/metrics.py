@@ -89,6 +89,24 @@ def with_interval(
     return Share(statistic(np.arange(len(number))), float(low), float(high))
 
 
+def mean_with_interval(
+    values: NDArray[np.float64], groups: NDArray[np.int64], repeats: int = 2000, seed: int = 0
+) -> Share:
+    """The mean of values in [-1, 1] (samples,) and its 95 % percentile-bootstrap interval, drawing whole groups.
+
+    One group tells nothing of others: the interval then is from -1 to 1. As `with_interval`, but quick for
+    thousands of groups.
+    """
+    _, number = np.unique(groups, return_inverse=True)
+    sums, counts = np.bincount(number, weights=values), np.bincount(number)
+    if len(sums) < 2:
+        return Share(float(values.mean()), -1.0, 1.0)
+    random = np.random.default_rng(seed)
+    drawn = [random.integers(0, len(sums), len(sums)) for _ in range(repeats)]
+    low, high = np.percentile([sums[each].sum() / counts[each].sum() for each in drawn], [2.5, 97.5])
+    return Share(float(values.mean()), float(low), float(high))
+
+
 def reliability(probabilities: NDArray[np.float64], truth: NDArray[np.int64], bins: int = 15) -> Reliability:
     """How often answers of about the same confidence are right.
 

@@ -15,6 +15,7 @@ from napari_semclass.writing import replacing
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Share = Annotated[float, Field(ge=0, lt=1)]
 _Pixels = Annotated[int, Field(ge=16, le=16_384)]
+_Length = Annotated[float, Field(gt=0, le=1e6)]
 _Size = Annotated[int, Field(ge=16, le=2048)]
 _Count = Annotated[int, Field(ge=0, le=10_000)]
 
@@ -87,6 +88,9 @@ class Plan:
         Learn what tiles show, or what whole pictures show.
     tile, stride : int
         Side of a tile and step to the next, in source pixels. An axis shorter than 1.5 tiles holds one tile.
+    tile_um, stride_um : float or None
+        Micrometres in place of `tile` and `stride`: tiles of one physical size, each resampled to the network's
+        input. All pictures must say their pixel size. The step is the tile where it is not given.
     fields : tuple of float
         With unit "image": square crops to learn from, as shares of the picture's shorter side, in (0, 1].
     stages : tuple of Stage
@@ -128,6 +132,8 @@ class Plan:
     unit: Literal["tile", "image"] = "tile"
     tile: _Pixels = 224
     stride: _Pixels = 224
+    tile_um: _Length | None = None
+    stride_um: _Length | None = None
     fields: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0,)
     stages: tuple[Stage, ...] = ()
     head: Literal["linear", "random"] = "linear"
@@ -152,6 +158,8 @@ class Plan:
     def _tiles_leave_no_gaps(self) -> "Plan":
         if self.stride > self.tile:
             raise ValueError(f"stride {self.stride} px is larger than tile {self.tile} px and would leave gaps")
+        if self.stride_um is not None and (self.tile_um is None or self.stride_um > self.tile_um):
+            raise ValueError("stride_um needs a tile_um that is at least as large")
         return self
 
     def _repr_html_(self) -> str:

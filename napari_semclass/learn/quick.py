@@ -58,6 +58,8 @@ def fit_quick(
     base: Model,
     *,
     tile: int,
+    tile_um: float | None = None,
+    pixel_sizes: Sequence[float] = (),
     name: str,
     title: str,
     tested: str,
@@ -76,6 +78,10 @@ def fit_quick(
         Whose network stays as it is.
     tile : int
         Side of a tile in pixels, for the card.
+    tile_um : float, optional
+        In micrometres, where all tiles were laid so.
+    pixel_sizes : sequence of float
+        Metres per pixel of the network's input, as far as they are known.
     name, title : str
         Of the new card.
     tested : str
@@ -117,6 +123,8 @@ def fit_quick(
         categories=tuple(categories),
         unit="tile",
         tile=tile,
+        tile_um=tile_um,
+        pixel_size_range=(min(pixel_sizes), max(pixel_sizes)) if pixel_sizes else None,
         temperature=1.0 if metrics is None else round(metrics.temperature, 4),
         unknown_threshold=None,
         familiar_kept=None if familiar is None else KEPT,

@@ -13,6 +13,7 @@ from napari_semclass.learn.contact_sheet import Mistake, contact_sheet
 from napari_semclass.learn.evaluate import Evaluation
 from napari_semclass.learn.measure import CategoryScores, Scores
 from napari_semclass.learn.metrics import percent
+from napari_semclass.learn.shortcut import ShortcutCheck
 from napari_semclass.writing import replacing
 
 METRICS_NAME, REPORT_NAME = "metrics.json", "report.html"
@@ -89,6 +90,8 @@ def html_report(evaluation: Evaluation, charts: Mapping[str, bytes]) -> str:
         '<p class="hint">Where the curve follows the dashed line, answers given with 80 % confidence are right in '
         "80 % of the cases.</p>",
         _image(charts, "reliability", "Reliability before and after temperature scaling"),
+        "<h2>Does it read the data bar?</h2>",
+        *_shortcut(evaluation.shortcut),
         "<h2>Most confidently wrong</h2>",
         '<p class="hint">The most confident mistake of each picture, the worst first. Look here for wrong labels, '
         "too.</p>",
@@ -148,6 +151,26 @@ def _shares(each: CategoryScores) -> list[str]:
     if each.groups > 1:
         return ["–" if share is None else str(share) for share in shares]
     return ["–" if share is None else f"{share.value:.3f}" for share in shares]  # one group: no interval to speak of
+
+
+def _shortcut(check: ShortcutCheck) -> list[str]:
+    """Figures with data bars masked, kept and alone, and by source."""
+    body = [f"<p>{escape(text)}</p>" for text in check.sentences()]
+    if check.bars is not None:
+        ways = (("masked", check.bars.masked), ("kept", check.bars.kept), ("alone", check.bars.alone))
+        rows = [
+            [way, f"{one.n:,}", str(one.accuracy), str(one.macro_f1), str(one.balanced_accuracy)] for way, one in ways
+        ]
+        body += [
+            '<p class="hint">The same pictures, whole, in three ways. A model that looks at the specimen is as good '
+            "with the bar as without, and by the bar alone no better than always answering one category.</p>",
+            _table(["data bar", "pictures", "accuracy", "macro-F1", "balanced accuracy"], rows),
+        ]
+    if len(check.sources) > 1:
+        rows = [[one.source, f"{one.images:,}", f"{one.groups:,}", str(one.accuracy)] for one in check.sources]
+        table = _table(["source", "pictures", "groups", "accuracy"], rows)
+        body.append(f"<details><summary>Source by source</summary>{table}</details>")
+    return body
 
 
 def _mistakes(mistakes: Sequence[Mistake]) -> str:

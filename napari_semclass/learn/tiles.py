@@ -2,18 +2,20 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import psutil
 import torch
 from numpy.typing import NDArray
 
+from napari_semclass.classify.scale import tile_pixels
 from napari_semclass.errors import MicrographError, SettingsError
 from napari_semclass.learn.dataset import Picture
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, open_micrographs
-from napari_semclass.model.card import Preprocessing
+from napari_semclass.model.card import Card, Preprocessing
 from napari_semclass.model.preprocess import square
 
 # A shorter axis holds one tile, in its middle: two would show nearly the same.
@@ -22,7 +24,15 @@ _OVERLAP = 0.5  # of neighbouring crops of a whole picture, as classifying has i
 _IN_MEMORY = 0.25  # of the free memory; more tiles than that go to disk
 
 Box = tuple[int, int, int, int]
-_Cut = tuple[Box, NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, eq=False)
+class _Cut:
+    """A tile: where it was, what the network is shown, and metres per pixel of that (NaN when unknown)."""
+
+    box: Box
+    pixels: NDArray[np.uint8]
+    pixel_size: float
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,6 +50,13 @@ class Cutting:
     preprocessing : Preprocessing
     fields : sequence of float
         For images: sides of the crops as shares of the picture's shorter side.
+    tile_um, stride_um : float or None
+        Micrometres in place of pixels, for tiles: a picture's own number of pixels follows from its pixel size.
+    needs_size : bool
+        False takes `tile` and `stride` for pictures whose pixel size is not known, as classifying does.
+    bars : "masked", "kept" or "alone"
+        Data bars are left out, cut like specimen, or all that is cut (of pictures that have one). Unless they are
+        left out, they count for the grey range.
     """
 
     unit: str
@@ -48,6 +65,30 @@ class Cutting:
     side: int
     preprocessing: Preprocessing
     fields: Sequence[float] = (1.0,)
+    tile_um: float | None = None
+    stride_um: float | None = None
+    needs_size: bool = True
+    bars: Literal["masked", "kept", "alone"] = "masked"
+
+    def on(self, micrograph: Micrograph) -> "Cutting":
+        """The same in pixels of a micrograph.
+
+        Raises
+        ------
+        SettingsError
+            Micrometres on a micrograph whose pixel size is not known, or of which too few or too many pixels are.
+        """
+        if self.unit != "tile" or self.tile_um is None or not (self.needs_size or micrograph.pixel_size):
+            return self
+        tile = tile_pixels(self.tile_um, micrograph)
+        stride = tile if self.stride_um is None else min(tile, tile_pixels(self.stride_um, micrograph, 1))
+        return replace(self, tile=tile, stride=stride)
+
+
+def cutting_of(card: Card) -> Cutting:
+    """How classifying with a model cuts: in micrometres where it was trained so and a picture's pixel size is known."""
+    steps = card.preprocessing
+    return Cutting(card.unit, card.tile, card.tile, card.input_size, steps, tile_um=card.tile_um, needs_size=False)
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,6 +108,8 @@ class Samples:
     boxes : array (tiles, 4), int64
         `(y0, x0, y1, x1)` in the picture's file, level-0 pixels.
     categories : tuple of str
+    pixel_sizes : array (tiles,), float64
+        Metres per pixel of the network's input; NaN where the picture's pixel size is not known.
     """
 
     pixels: NDArray[np.uint8]
@@ -75,6 +118,7 @@ class Samples:
     groups: NDArray[np.int64]
     boxes: NDArray[np.int64]
     categories: tuple[str, ...]
+    pixel_sizes: NDArray[np.float64]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -88,7 +132,13 @@ class Samples:
             self.groups[indices],
             self.boxes[indices],
             self.categories,
+            self.pixel_sizes[indices],
         )
+
+    def pixel_size_range(self) -> tuple[float, float] | None:
+        """Smallest and largest of `pixel_sizes`, for the card; None where none is known."""
+        known = self.pixel_sizes[np.isfinite(self.pixel_sizes)]
+        return (float(known.min()), float(known.max())) if len(known) else None
 
 
 def cut_samples(
@@ -123,18 +173,19 @@ def cut_samples(
     MicrographError
         A picture that cannot be read, or a box outside it.
     SettingsError
-        A category that is not among `categories`.
+        A category that is not among `categories`; tiles in micrometres on a picture whose pixel size is not known.
     """
     unknown = sorted({pictures[index].category for index in indices} - set(categories))
     if unknown:
         raise SettingsError(f"the data have categories that the model lacks: {', '.join(unknown)}.")
-    stacks, rows = [], []
+    stacks, rows, sizes = [], [], []
     held = 0
     for done, (index, cuts) in enumerate(_cut_all(pictures, indices, cutting), start=1):
         picture = pictures[index]
         label = categories.index(picture.category)
-        rows += [(label, index, groups[index], *box) for box, _ in cuts]
-        stacks.append(np.stack([pixels for _, pixels in cuts]))
+        rows += [(label, index, groups[index], *one.box) for one in cuts]
+        sizes += [one.pixel_size for one in cuts]
+        stacks.append(np.stack([one.pixels for one in cuts]))
         held += stacks[-1].nbytes
         if folder is not None and held > _IN_MEMORY * psutil.virtual_memory().available:
             stacks = [_on_disk(stacks, folder)]
@@ -145,7 +196,8 @@ def cut_samples(
         raise SettingsError("there are no pictures to cut into tiles.")
     table = np.array(rows, dtype=np.int64)
     pixels = stacks[0] if len(stacks) == 1 else _joined(stacks, folder)
-    return Samples(pixels, table[:, 0], table[:, 1], table[:, 2], table[:, 3:], tuple(categories))
+    columns = table[:, 0], table[:, 1], table[:, 2], table[:, 3:]
+    return Samples(pixels, *columns, tuple(categories), np.array(sizes, dtype=np.float64))
 
 
 def _cut_all(pictures: Sequence[Picture], indices: Sequence[int], cutting: Cutting) -> Iterator[tuple[int, list[_Cut]]]:
@@ -181,29 +233,35 @@ class _Levelled:
         self.micrograph = micrograph
         self._known: GreyRange | None = None
 
-    def levels(self, steps: Preprocessing) -> GreyRange:
-        """Of the whole micrograph, data bars left out."""
+    def levels(self, cutting: Cutting) -> GreyRange:
+        """Of the whole micrograph, data bars left out where the tiles leave them out."""
         if self._known is None:
-            self._known = grey_range(self.micrograph, steps.low_percentile, steps.high_percentile)
+            steps, masked = cutting.preprocessing, cutting.bars == "masked"
+            counted = self.micrograph if masked else replace(self.micrograph, known_bars=())
+            self._known = grey_range(counted, steps.low_percentile, steps.high_percentile)
         return self._known
 
 
 def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
     micrograph = levelled.micrograph
-    levels = picture.grey or levelled.levels(cutting.preprocessing)
+    # The manifest's word before the file's. Only for sizes: a copy would have its data bars found again.
+    sized = micrograph if picture.pixel_size is None else replace(micrograph, pixel_size=picture.pixel_size)
+    cutting = cutting.on(sized)
+    levels = picture.grey or levelled.levels(cutting)
     found = []
     for y0, x0, y1, x1 in sample_boxes(micrograph, picture.box, cutting):
         grey = levels.normalise(micrograph.read(y0, y1, x0, x1))
         side = max(cutting.tile, *grey.shape) if cutting.unit == "tile" else max(grey.shape)
-        found.append(((y0, x0, y1, x1), _resized(square(grey, side), cutting.side)))
+        size = np.nan if sized.pixel_size is None else sized.pixel_size * side / cutting.side
+        found.append(_Cut((y0, x0, y1, x1), _resized(square(grey, side), cutting.side), size))
     return found
 
 
 def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> list[Box]:
-    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars are left out."""
+    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars as `cutting.bars` says."""
     height, width = micrograph.shape
     if box is None:
-        parts = [(y0, 0, y1, width) for y0, y1 in micrograph.specimen]
+        parts = [(y0, 0, y1, width) for y0, y1 in _rows(micrograph, cutting)]
         tallest = max((y1 - y0 for y0, _, y1, _ in parts), default=0)
         # As the tile grid has it: a strip much thinner than a tile holds too little.
         parts = [part for part in parts if part[2] - part[0] >= min(cutting.tile / 4, tallest)]
@@ -220,6 +278,15 @@ def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> l
                 for left, right in _extents(x0, x1, tile, stride, cutting.unit):
                     boxes[top, left, bottom, right] = None
     return list(boxes)
+
+
+def _rows(micrograph: Micrograph, cutting: Cutting) -> Sequence[tuple[int, int]]:
+    """Intervals of rows that tiles are cut from."""
+    if cutting.bars == "masked":
+        return micrograph.specimen
+    if cutting.bars == "kept":
+        return [(0, micrograph.shape[0])]
+    return [(bar.start, bar.stop) for bar in micrograph.data_bars]
 
 
 def _sizes(shorter: int, cutting: Cutting) -> list[tuple[int, int]]:

@@ -1,7 +1,7 @@
 """The Micrograph: one grey plane, lazy or in memory, with what is known about it."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from math import prod
 from typing import Any
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.errors import MicrographError, brief
+from napari_semclass.micrograph.chunks import chunked
 from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
 from napari_semclass.micrograph.metadata.record import Metadata
 
@@ -87,6 +88,16 @@ class Micrograph:
     def specimen(self) -> tuple[tuple[int, int], ...]:
         """Row intervals `[y0, y1)` outside the data bars, top to bottom."""
         return specimen_rows(self.shape[0], self.data_bars)
+
+    def remembering(self) -> "Micrograph":
+        """The same for one pass over it: chunks that several boxes share are decoded once, as long as it lives.
+
+        The next pass sees what has been written into the array since.
+        """
+        same = replace(self, pixels=chunked(self.pixels))
+        if "data_bars" in self.__dict__:
+            same.__dict__["data_bars"] = self.data_bars
+        return same
 
     def read(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
         """Grey levels of the box `[y0, y1) x [x0, x1)` as a numpy array (y1-y0, x1-x0), in the source's range.
@@ -180,6 +191,8 @@ class _Plane:
         self._index = tuple(int(i) for i in index)
         self.shape = stack.shape[len(index) :]
         self.dtype = stack.dtype
+        chunks = getattr(stack, "chunks", None)
+        self.chunks = None if chunks is None else chunks[len(index) :]
 
     def __getitem__(self, box: tuple[slice, slice]) -> Any:
         return self._stack[(*self._index, *box)]

@@ -20,6 +20,7 @@ _Line = Annotated[str, Field(min_length=1, max_length=200)]
 _Text = Annotated[str, Field(max_length=20_000)]
 _Share = Annotated[float, Field(ge=0, le=1)]
 _Pixels = Annotated[int, Field(ge=1, le=16_384)]
+_Positive = Annotated[float, Field(gt=0)]
 
 
 @dataclass(frozen=True, config=_STRICT)
@@ -89,12 +90,16 @@ class Card:
     unit : "tile" or "image"
         What it was made to classify first of all.
     tile : int
-        Side of a tile, in source pixels.
+        Side of a tile, in source pixels; of those that were resampled to `tile_um`, the median.
+    tile_um : float or None
+        Side of a tile in micrometres, where all were made to be of one size; then the default where the pixel size of a
+        micrograph is known.
     input_size : int
         Side of the network's input, in pixels; tiles are resized to it with antialiasing.
     preprocessing : Preprocessing
     pixel_size_range : (float, float) or None
-        Smallest and largest pixel size seen in training, in metres; None when unknown.
+        Smallest and largest pixel size seen in training, in metres per pixel of the network's input (pixel size times
+        tile over input size), so that it holds for tiles of any size; None when unknown.
     temperature : float
         Logits are divided by it before the softmax.
     unknown_threshold : float or None
@@ -119,7 +124,8 @@ class Card:
     tile: _Pixels
     input_size: Annotated[int, Field(ge=16, le=2048)]
     preprocessing: Preprocessing
-    pixel_size_range: tuple[float, float] | None = None
+    tile_um: _Positive | None = None
+    pixel_size_range: tuple[_Positive, _Positive] | None = None
     temperature: Annotated[float, Field(ge=1e-3, le=1e3)] = 1.0
     unknown_threshold: _Share | None = None
     familiar_kept: _Share | None = None

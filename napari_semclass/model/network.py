@@ -66,7 +66,8 @@ class Model:
         """
         here = next(self.network.parameters()).device.type
         network = self.network if here == device.type else copy.deepcopy(self.network).to(device)
-        if device.type != "mps":
+        # Converting takes as long as a small picture, even where there is nothing to convert.
+        if device.type != "mps" and not _is_channels_last(network):
             network = network.to(memory_format=torch.channels_last)
         return Model(network, self.card, self.sha256, self.familiar and self.familiar.on(device))
 
@@ -76,6 +77,11 @@ class Model:
 
     def _repr_html_(self) -> str:
         return card_html(self.card)
+
+
+def _is_channels_last(network: nn.Module) -> bool:
+    kernels = (weight for weight in network.parameters() if weight.ndim == 4)
+    return all(weight.is_contiguous(memory_format=torch.channels_last) for weight in kernels)
 
 
 @contextmanager

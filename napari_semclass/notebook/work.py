@@ -70,7 +70,7 @@ def learn_work(
             break
     if result is None:
         return None
-    step, tile = None, result.model.card.tile
+    step, tile = None, plane.grid.tile
     for step in feature_steps(
         plane.micrograph, base, plane.grid.boxes(), tile=tile, device=device, cache=cache, stop=stop
     ):

@@ -14,6 +14,7 @@ from napari_semclass.errors import SemclassError
 from napari_semclass.learn.units import time_text
 from napari_semclass.viewer.adopt_dialog import AdoptDialog
 from napari_semclass.viewer.annotate_panel import AnnotatePanel
+from napari_semclass.viewer.checking import Checking
 from napari_semclass.viewer.classify_tab import ClassifyTab
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
@@ -61,6 +62,10 @@ class AnnotateTab(QWidget):
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
+        self.checking = Checking(
+            viewer, self.book, self.teacher, self.suggesting, inputs, classifying, board, state, self
+        )
+        layout.addWidget(self.checking.panel)
         self._wire()
         self._show_problems()
 
@@ -84,6 +89,7 @@ class AnnotateTab(QWidget):
         self.book.categories_changed.connect(self._show_categories)
         self.desk.model_moved.connect(self.model_learned)
         self.desk.opened.connect(self.teacher.leave_as_it_is)
+        self.desk.opened.connect(self.checking.close)
         self.desk.state_changed.connect(panel.project_state.setText)
         self._inputs.micrographs_changed.connect(self._inputs_changed)
         self._inputs.model_changed.connect(self._inputs_changed)
@@ -195,7 +201,10 @@ class AnnotateTab(QWidget):
             self._answer(asked, held.number)
 
     def next(self) -> None:
-        """Go to the tile whose mark would teach most."""
+        """Go to the tile whose mark would teach most; while labels are checked, to the next doubted one."""
+        if self.checking.is_asking:
+            self.checking.keep()
+            return
         asked = self.suggesting.next()
         if asked is None:
             if self.panel.next.isEnabled():
@@ -209,6 +218,9 @@ class AnnotateTab(QWidget):
             self._state.say("There is no mark to take back.")
 
     def _answer(self, asked: Suggestion, number: int) -> None:
+        if self.checking.is_asking:
+            self.checking.relabel(number)
+            return
         self.book.mark_tile(asked.target.layer, asked.plane, asked.box, number)
         self.next()
 

@@ -14,6 +14,7 @@ from napari.layers import Labels
 from napari_semclass.classify.layers import LayerData, label_pixels, score_data
 from napari_semclass.classify.prediction import Cells, Prediction, Summary
 from napari_semclass.classify.rejection import Rejection
+from napari_semclass.classify.scale import scale_note
 from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
 from napari_semclass.micrograph import Micrograph
@@ -120,9 +121,21 @@ def count_tiles(micrographs: Sequence[Micrograph], settings: Settings, card: Car
 
 def estimate_job(
     targets: Sequence[Target], card: Card, settings: Settings, stop: threading.Event
-) -> Generator[int, None, None]:
-    """Yield the number of tiles of all targets, for the line above the button."""
-    yield sum(count_tiles(target.micrographs, settings, card, stop) for target in targets if not stop.is_set())
+) -> Generator[tuple[int, str], None, None]:
+    """Yield the number of tiles of all targets, and what to know of their scale, for the line above the button."""
+    tiles = sum(count_tiles(target.micrographs, settings, card, stop) for target in targets if not stop.is_set())
+    yield tiles, next(filter(None, (scale_caution(target, settings, card) for target in targets)), "")
+
+
+def scale_caution(target: Target, settings: Settings, card: Card) -> str:
+    """Why the model may not know the scale of an image, or why tiles cannot be laid on it; empty when all is well."""
+    first = target.micrographs[0]
+    try:
+        side = min(first.shape) if settings.mode == "whole" else settings.sides(first, card)[0]
+    except SemclassError as error:
+        return str(error)
+    note = scale_note(first.pixel_size, side, card)
+    return f"{target.name} is {note}." if note else ""
 
 
 def models_job(stop: threading.Event) -> Generator[Any, None, None]:
@@ -133,7 +146,7 @@ def models_job(stop: threading.Event) -> Generator[Any, None, None]:
     yield cards
     # What napari's first Labels layer loads, half a second that would otherwise hold the GUI thread. Only modules:
     # making a layer here would race with the GUI thread for pint's registry of units.
-    for module in ("pandas", "skimage.color"):
+    for module in ("pandas", "skimage.color.colorconv"):  # skimage loads what is in its packages on first use
         import_module(module)
     if "starter" in cards and not stop.is_set():
         yield _speed("starter")

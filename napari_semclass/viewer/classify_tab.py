@@ -213,6 +213,7 @@ class ClassifyTab(QWidget):
         self._choice_changed()
 
     def _choice_changed(self) -> None:
+        self.settings.set_pixel_size(self._inputs.pixel_size())
         missing = ""
         if not self._inputs.layers():
             missing = "Open a micrograph: drop a file on the canvas, or File > Open Sample > SEM classifier."
@@ -236,7 +237,8 @@ class ClassifyTab(QWidget):
         work = partial(estimate_job, targets, card, self.settings.value())
         self._board.start("estimate", work, self._show_estimate, self._estimate_ended)
 
-    def _show_estimate(self, tiles: int) -> None:
+    def _show_estimate(self, found: tuple[int, str]) -> None:
+        tiles, caution = found
         settings = self.settings.value()
         unit = ("picture" if settings.mode == "whole" else "tile") + ("" if tiles == 1 else "s")
         text = f"{tiles:,} {unit}"
@@ -245,7 +247,7 @@ class ClassifyTab(QWidget):
             views = 8 if settings.dihedral else 1
             crops = 2 if settings.mode == "whole" else 1
             text += f", about {time_text(tiles * views * crops / speed)} on {device}"
-        self.run.estimate.setText(text)
+        self.run.estimate.setText(f"{text}\n{caution}" if caution else text)
 
     def _estimate_ended(self, failure: str | None) -> None:
         if failure:

@@ -16,6 +16,8 @@ def command(layers: Sequence[Image], model: str, settings: Settings) -> str:
     words += ["--model", model]
     if settings.mode == "whole":
         words.append("--whole")
+    elif settings.tile_um is not None:
+        words += ["--tile-um", f"{settings.tile_um:.9g}", "--stride-um", f"{settings.stride_um:.9g}"]
     else:
         words += ["--tile", str(settings.tile), "--stride", str(settings.stride)]
     if settings.device != "auto":

@@ -1,14 +1,17 @@
 """The dock widget: micrograph and model above, a tab for each thing to do with them, one sentence below."""
 
-from collections.abc import Mapping
+import weakref
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any
 
 import napari
-from qtpy.QtCore import QEvent, Qt
-from qtpy.QtWidgets import QFrame, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
+from qtpy.compat import isalive
+from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_semclass.errors import SemclassError
+from napari_semclass.learn.run import Run
 from napari_semclass.model.card import Card
 from napari_semclass.viewer.annotate_tab import AnnotateTab
 from napari_semclass.viewer.card_dialog import CardDialog
@@ -20,7 +23,7 @@ from napari_semclass.viewer.layers import go_to_box
 from napari_semclass.viewer.mark_layers import image_shape
 from napari_semclass.viewer.project_layers import open_file
 from napari_semclass.viewer.state import DockState
-from napari_semclass.viewer.train_questions import ask_about_running
+from napari_semclass.viewer.train_questions import ask_about_left_behind, ask_about_running
 from napari_semclass.viewer.train_tab import TrainTab
 
 _CLASSIFY, _ANNOTATE, _TRAIN = range(3)
@@ -58,6 +61,8 @@ class SemClassifier(QWidget):
         self._lay_out()
         self._wire()
         self.board.start("models", models_job, self._models_news)
+        # Weak: the window holds the dock, and must be free to go when it is closed.
+        self._main: Callable[[], QWidget | None] = _no_window
         self._gone = False
 
     def _lay_out(self) -> None:
@@ -87,11 +92,16 @@ class SemClassifier(QWidget):
     def showEvent(self, event: Any) -> None:
         """From now on the window is watched, to ask what becomes of a training when it is closed."""
         super().showEvent(event)
-        self.window().installEventFilter(self)
+        window = self.window()
+        if isinstance(window, QDockWidget):  # which floats
+            window = window.parentWidget() or window
+        if window is not self._main():
+            self._main = weakref.ref(window)
+            window.installEventFilter(self)
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Closing the window while a model is trained asks first."""
-        closing = event.type() == QEvent.Type.Close and watched is self.window() and not self._gone
+        closing = event.type() == QEvent.Type.Close and watched is self._main() and not self._gone
         run = self.training.running() if closing else None
         if run is None:
             return bool(super().eventFilter(watched, event))
@@ -126,8 +136,12 @@ class SemClassifier(QWidget):
 
     def event(self, event: Any) -> bool:
         """As any widget; napari closes a dock by taking its content out, which is the end of this one, too."""
-        if event.type() == QEvent.Type.ParentChange and self.parent() is None:
+        if event.type() == QEvent.Type.ParentChange and self.parent() is None and not self._gone:
+            run, window = self.training.running(), self._main()
             self._let_go()
+            if run is not None and window is not None:
+                # A window that is closing as a whole has asked already; by then it is closed.
+                QTimer.singleShot(0, partial(_ask_if_open, window, run))
         return bool(super().event(event))
 
     def _models_news(self, news: Mapping[str, Card] | tuple[str, float]) -> None:
@@ -186,6 +200,15 @@ class SemClassifier(QWidget):
         self.board.let_go()
         self.inputs.disconnect_viewer()
         self.classifying.let_go()
+
+
+def _no_window() -> None:
+    """Until the dock is in one."""
+
+
+def _ask_if_open(window: QWidget, run: Run) -> None:
+    if isalive(window) and window.isVisible():
+        ask_about_left_behind(window, partial(run.ask, "stop"))
 
 
 def _dropped_model(event: Any) -> str | None:

@@ -78,6 +78,13 @@ class InputPanel(QWidget):
             return []
         return self.images() if chosen == "all" else [i for i in self.images() if i.unique_id == chosen]
 
+    def pixel_size(self) -> float | None:
+        """Metres per pixel of the first chosen layer; None where it is not known or its pixels are not square."""
+        for layer in self.layers()[:1]:
+            for first in metadata_of(layer)[:1]:
+                return first.square_pixel_size
+        return None
+
     def model(self) -> str | None:
         """Name or path of the chosen model; None while none is there."""
         return self.models.currentData() if self._cards else None

@@ -1,6 +1,7 @@
 """Background work: one generator at a time in a thread, followed by signals and stopped by an event."""
 
 import atexit
+import sys
 import threading
 from collections.abc import Callable, Generator
 from contextlib import closing
@@ -14,6 +15,10 @@ from napari_semclass.viewer.mesa import keep_triton_out
 
 # Seconds to wait at exit for a batch to end: a thread inside torch while Python shuts down would abort the process.
 _LAST_BATCH_S = 30.0
+
+# Seconds a job may hold Python while the GUI thread waits for it. A stroke or a new layer hands Python back and forth
+# some hundred times between napari and Qt, and with Python's usual 5 ms each time a busy job would make that seconds.
+_TURN_S = 0.0005
 
 _STOP_OF: "WeakKeyDictionary[threading.Thread, threading.Event]" = WeakKeyDictionary()
 
@@ -53,6 +58,7 @@ class Job(QObject):
 
     def _run(self) -> None:
         keep_triton_out()
+        sys.setswitchinterval(min(sys.getswitchinterval(), _TURN_S))
         try:
             with closing(self._work(self._stop)) as steps:
                 for step in steps:

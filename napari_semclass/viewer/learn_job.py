@@ -99,14 +99,14 @@ def learn_job(wish: Wish, stop: threading.Event) -> Generator[News, None, None]:
         if target.id not in grids:
             grids[target.id] = [settings.grid(m, wish.card) for m in target.micrographs]
     marked = [pair for one in wish.snapshots for pair in _marked(one, grids[one.target.id], wish)]
-    tile = settings.tile or wish.card.tile
-    own = labelled = collect_tiles(marked, wish.categories, tile)
-    if not wish.reader.is_ready(wish.imported, wish.card, tile):
+    tile, tile_um = settings.tile or wish.card.tile, settings.tile_length(wish.card)
+    own = labelled = collect_tiles(marked, wish.categories, tile, tile_um=tile_um)
+    if not wish.reader.is_ready(wish.imported, wish.card, tile, tile_um):
         yield Counted(own, own, grids)
         yield Looking(0, 1)
-    examples = wish.reader.read(wish.imported, wish.card, tile)
+    examples = wish.reader.read(wish.imported, wish.card, tile, tile_um)
     if examples is not None:
-        labelled = collect_tiles(marked, wish.categories, tile, examples)
+        labelled = collect_tiles(marked, wish.categories, tile, examples, tile_um=tile_um)
     yield Counted(labelled, own, grids)
     if wish.learn == "no" or stop.is_set():
         return
@@ -137,6 +137,7 @@ def _marked(one: Snapshot, grids: list[TileGrid], wish: Wish) -> list[tuple[Sour
                 Path(path) if path else None,
                 plane,
                 wish.specimens.get(target.id, ""),
+                tile=grids[plane].tile,
             )
             found.append((source, tiles))
     return found
@@ -174,7 +175,7 @@ def _predict(
     """Predict everything in view and draw it; then suggest what to mark next."""
     from napari_semclass.classify.features import feature_steps
 
-    tile, device = result.model.card.tile, wish.settings.device
+    device = wish.settings.device
     places: list[_Place] = []
     seen: list[NDArray[np.float32]] = []
     for target in wish.view:
@@ -182,7 +183,8 @@ def _predict(
         for plane, micrograph in enumerate(target.micrographs):
             grid = grids[target.id][plane]
             step = None
-            for step in feature_steps(micrograph, base, grid.boxes(), tile=tile, device=device, cache=cache, stop=stop):
+            looks = feature_steps(micrograph, base, grid.boxes(), tile=grid.tile, device=device, cache=cache, stop=stop)
+            for step in looks:
                 yield Looking(step.done, step.total)
             if step is None or step.done < step.total:
                 return

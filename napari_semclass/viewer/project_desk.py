@@ -2,7 +2,7 @@
 
 import shutil
 import threading
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from contextlib import suppress
 from dataclasses import replace
 from functools import partial
@@ -25,7 +25,7 @@ from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.layers import Target, show_result, target_of
 from napari_semclass.viewer.learn_job import QUICK
 from napari_semclass.viewer.mark_book import MarkBook
-from napari_semclass.viewer.project_layers import open_image, open_marks, project_of
+from napari_semclass.viewer.project_layers import closed_of, open_image, open_marks, project_of
 from napari_semclass.viewer.state import DockState
 
 # A stroke comes in many events; nothing marked is older than this on disk.
@@ -63,12 +63,14 @@ class ProjectDesk(QObject):
         self._named = False
         self._last = Project()
         self._saving = self._dirty = False
+        self._after: Callable[[], None] | None = None
         self._quick_known: Path | None = None
         self._pause = QTimer(self)
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE_MS)
         self._pause.timeout.connect(self.save)
         book.changed.connect(self._pause.start)
+        inputs.data_bars_changed.connect(self._pause.start)
         board.start("leftovers", _leftovers_job, self._tell_of_leftover)
 
     def quick_file(self) -> Path:
@@ -126,11 +128,15 @@ class ProjectDesk(QObject):
         if folder.suffix != _SUFFIX:
             folder = folder.with_name(folder.name + _SUFFIX)
         before, was_named, quick = self._folder, self._named, self.quick_file()
-        self._folder, self._named, self._last = folder, True, Project()
-        self.save(after=partial(_take_along, quick, self.quick_file(), None if was_named else before))
+        closed = closed_of(self._last, self._inputs.images())
+        self._folder, self._named, self._last = folder, True, closed
+        # Pixels of closed images may lie in the session's folder, so then it stays.
+        leftover = None if was_named or closed.images else before
+        self.save(after=partial(_take_along, quick, self.quick_file(), leftover))
 
-    def save(self, after: Any = None) -> None:
+    def save(self, after: Callable[[], None] | None = None) -> None:
         """Save what is marked now, in the background."""
+        self._after = after or self._after
         if self._saving:
             self._dirty = True
             return
@@ -138,8 +144,9 @@ class ProjectDesk(QObject):
         if not project.images and not project.categories.items:
             return
         self._saving, self._dirty = True, False
-        work = partial(_save_job, project, self._folder, pixels, after)
-        self._board.start("save", work, self._saved, self._save_ended)
+        work = partial(_save_job, project, self._folder, pixels, self._after)
+        self._after = None
+        self._board.start("save", work, partial(self._saved, self._folder), self._save_ended)
 
     def let_go(self) -> None:
         """Save what the pause has not saved yet, and wait for it."""
@@ -160,10 +167,14 @@ class ProjectDesk(QObject):
         settings = self._classifying.settings.value()
         return replace(project, settings=settings, imported=self._book.imported), pixels
 
-    def _saved(self, project: Project) -> None:
+    def _saved(self, folder: Path, project: Project) -> None:
+        if folder != self._folder:  # another was chosen meanwhile, and nothing is in that yet
+            return
         self._last = project
         where = self._folder.name if self._named else "kept by itself; Project > New… gives it a name and a place"
-        self.state_changed.emit(where)
+        closed = len(closed_of(project, self._inputs.images()).images)
+        kept = f" (with the marks of {closed} closed image{'s' if closed > 1 else ''})" if closed else ""
+        self.state_changed.emit(where + kept)
 
     def _save_ended(self, failure: str | None) -> None:
         self._saving = False
@@ -243,11 +254,12 @@ def _leftovers_job(stop: threading.Event) -> Generator[Leftover, None, None]:
 
 
 def _save_job(
-    project: Project, folder: Path, pixels: dict[str, Any], after: Any, stop: threading.Event
+    project: Project, folder: Path, pixels: dict[str, Any], after: Callable[[], None] | None, stop: threading.Event
 ) -> Generator[Project, None, None]:
-    yield write_project(project, folder, pixels)
+    written = write_project(project, folder, pixels)
     if after is not None:
         after()
+    yield written
 
 
 def _take_along(quick: Path, there: Path, leftover: Path | None) -> None:

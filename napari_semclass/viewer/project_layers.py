@@ -15,6 +15,7 @@ from napari_semclass.annotate.project import ImageEntry, MarkLayer, Project, Res
 from napari_semclass.classify.layers import METADATA_KEY
 from napari_semclass.errors import SettingsError, brief
 from napari_semclass.viewer import mark_layers as marks
+from napari_semclass.viewer.bar_layers import corrected_rows, restore_rows
 from napari_semclass.viewer.layers import MARKS_KEY, RESULT_KEY, image_of, predictions_of, results
 from napari_semclass.viewer.mark_snapshot import kept_layers
 
@@ -32,7 +33,8 @@ def project_of(
 ) -> tuple[Project, dict[str, Any]]:
     """What is open, as a project, and the pixels of images that have no file yet; nothing is copied.
 
-    `last` is the project as it was saved or read last: it knows paths and hashes.
+    `last` is the project as it was saved or read last: it knows paths and hashes. Images of it that are closed now stay
+    in the project with their marks: to close a picture is not to take back what was marked on it.
     """
     known = {entry.id: entry for entry in last.images}
     concerned = [image for image in images if _is_concerned(viewer, image)]
@@ -44,8 +46,26 @@ def project_of(
         if image in concerned and image is not None:
             found.append(_result(labels, image))
     pixels = {e.id: i.data for e, i in zip(entries, concerned, strict=True) if e.path is None}
-    project = replace(last, categories=categories, images=entries, layers=layers, results=tuple(found), model=model)
+    closed = closed_of(last, images)
+    project = replace(
+        last,
+        categories=categories,
+        images=(*entries, *closed.images),
+        layers=(*layers, *closed.layers),
+        results=(*found, *closed.results),
+        model=model,
+    )
     return project, pixels
+
+
+def closed_of(last: Project, images: Sequence[Image]) -> Project:
+    """What a project holds of images that are not open, as a project that nobody has saved."""
+    there = {id_of(image) for image in images}
+    return Project(
+        images=tuple(entry for entry in last.images if entry.id not in there),
+        layers=tuple(layer for layer in last.layers if layer.image not in there),
+        results=tuple(result for result in last.results if result.image not in there),
+    )
 
 
 def open_image(viewer: ViewerModel, entry: ImageEntry, path: Path) -> Image:
@@ -68,6 +88,8 @@ def open_image(viewer: ViewerModel, entry: ImageEntry, path: Path) -> Image:
     image.metadata = {**image.metadata, _ID_KEY: entry.id, marks.SPECIMEN_KEY: entry.specimen}
     for key, value in entry.placement.items():
         setattr(image, key, np.asarray(value) if key == "affine" else value)
+    if entry.data_bar is not None:
+        restore_rows(viewer, image, entry.data_bar)
     return image
 
 
@@ -133,8 +155,10 @@ def _is_concerned(viewer: ViewerModel, image: Image) -> bool:
 def _entry(image: Image, known: ImageEntry | None) -> ImageEntry:
     level0 = image.data[0] if image.multiscale else image.data
     path = image.source.path
+    bars = corrected_rows(image)
     if known is not None:
-        return replace(known, name=image.name, specimen=marks.specimen_of(image), placement=_plain_placement(image))
+        now = {"name": image.name, "specimen": marks.specimen_of(image), "placement": _plain_placement(image)}
+        return replace(known, **now, data_bar=bars)
     return ImageEntry(
         id_of(image),
         image.name,
@@ -144,6 +168,7 @@ def _entry(image: Image, known: ImageEntry | None) -> ImageEntry:
         bool(image.rgb),
         marks.specimen_of(image),
         _plain_placement(image),
+        bars,
     )
 
 

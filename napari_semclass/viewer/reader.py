@@ -10,7 +10,7 @@ import numpy as np
 
 from napari_semclass.errors import MicrographError
 from napari_semclass.micrograph import Micrograph, open_micrographs
-from napari_semclass.viewer.bar_layers import PAIR_KEY
+from napari_semclass.viewer.bar_layers import PAIR_KEY, bar_keywords
 from napari_semclass.viewer.layer_facts import DATA_BAR_KEY, READER_KEY
 
 # One unit for all layers, so that napari lays pictures of different magnification over each other to scale.
@@ -80,22 +80,15 @@ def _bars(micrograph: Micrograph, pair: str) -> list[LayerData]:
     bars = [bar for bar in micrograph.data_bars if bar.confidence >= _SURE]
     if not bars:
         return []
-    # napari puts a pixel's centre on whole numbers: its edges lie half a pixel beside.
-    corners = [
-        np.array([(y, x) for y, x in ((a, -0.5), (a, width - 0.5), (b, width - 0.5), (b, -0.5))])
-        for a, b in ((bar.start - 0.5, bar.stop - 0.5) for bar in bars)
-    ]
+    rows = [(bar.start, bar.stop) for bar in bars]
     keywords = {
+        **bar_keywords(rows, width),
         "name": f"{_name(micrograph)} data bar",
-        "shape_type": "rectangle",
-        "face_color": "transparent",
-        "edge_color": "yellow",
-        "edge_width": max(1.0, width / 400),
         "features": {"start": [b.start for b in bars], "stop": [b.stop for b in bars]},
-        "metadata": {DATA_BAR_KEY: [(bar.start, bar.stop) for bar in bars], PAIR_KEY: pair},
+        "metadata": {DATA_BAR_KEY: rows, PAIR_KEY: pair},
         **_placed(micrograph.metadata.pixel_size),
     }
-    return [(corners, keywords, "shapes")]
+    return [(keywords.pop("data"), keywords, "shapes")]
 
 
 def _placed(size: tuple[float, float] | None) -> dict[str, Any]:

@@ -33,16 +33,18 @@ class Suggesting:
         while self._waiting:
             candidate = self._waiting.popleft()
             if candidate.target.layer in self._viewer.layers and _key(candidate) not in self._settled:
-                self.asked = candidate
                 self._settled.add(_key(candidate))
-                self._show_alone(candidate)
-                self._frame(candidate)
-                go_to_box(
-                    self._viewer, candidate.target.layer, candidate.target.leading, candidate.plane, candidate.box
-                )
+                self.ask(candidate)
                 return candidate
         self.end()
         return None
+
+    def ask(self, asked: Suggestion) -> None:
+        """Go to a tile, frame it, and take it for what the user is asked about."""
+        self.asked = asked
+        self._show_alone(asked)
+        self._frame(asked)
+        go_to_box(self._viewer, asked.target.layer, asked.target.leading, asked.plane, asked.box)
 
     def end(self) -> None:
         """Ask no more."""

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Literal
 
-from qtpy.QtCore import QUrl
+from qtpy.QtCore import Qt, QUrl
 from qtpy.QtWidgets import QMessageBox, QWidget
 
 from napari_semclass.downloads import Download
@@ -46,3 +46,15 @@ def ask_about_running(parent: QWidget) -> Literal["stop", "leave"] | None:
     if box.clickedButton() is stop:
         return "stop"
     return "leave" if box.clickedButton() is leave else None
+
+
+def ask_about_left_behind(parent: QWidget, stop: Callable[[], None]) -> None:
+    """Ask what becomes of a training whose dock was closed; calls `stop` if it is to end."""
+    box = QMessageBox(parent)
+    box.setWindowTitle("A model is being trained")
+    box.setText("The SEM classifier is closed, but its training goes on. Let it?")
+    box.setInformativeText("Either way it can be taken up again in the Train tab, when the SEM classifier is opened.")
+    box.addButton("Stop it", QMessageBox.ButtonRole.DestructiveRole).clicked.connect(lambda: stop())
+    box.setDefaultButton(box.addButton("Let it go on", QMessageBox.ButtonRole.AcceptRole))
+    box.setAttribute(Qt.WidgetAttribute.WA_DeleteOnClose)
+    box.open()

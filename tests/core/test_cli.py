@@ -78,7 +78,23 @@ def test_options_reach_the_engine(data, models):
     assert classify("data/*.png", *options) == 0
     settings = json.loads((data.parent / "out" / "run.json").read_text())["settings"]
     given = {"mode": "tiles", "tile": 48, "stride": 24, "device": "cpu", "batch": 2, "dihedral": True}
-    assert settings == {**given, "keep_data_bar": False, "reject": "off"}
+    unused = {"tile_um": None, "stride_um": None, "pixel_size": None}
+    assert settings == {**given, **unused, "keep_data_bar": False, "reject": "off"}
+
+
+def test_tiles_in_micrometres_need_a_pixel_size(data, models, capsys):
+    picture = np.random.default_rng(0).integers(0, 255, (64, 64)).astype(np.uint8)
+    tifffile.imwrite(data / "sized.tif", picture, resolution=(1e5, 1e5), resolutionunit=3, metadata=None)  # 100 nm
+    assert classify("data", "--tile-um", "3.2") == 1
+    assert "its pixel size is not known, so 3.2 µm cannot be laid" in capsys.readouterr().out
+    assert summary()["data/sized.tif"]["error"] == ""
+    assert classify("data", "--tile-um", "3200 nm", "--pixel-size", "0.2um", "--overwrite") == 0
+    with (data.parent / "out" / "sized.tiles.csv").open(newline="", encoding="utf-8") as file:
+        assert {int(line["y1"]) - int(line["y0"]) for line in csv.DictReader(file)} == {32}
+    assert classify("data", "--tile-um", "3.2", "--pixel-size", "200") == 0
+    assert "already done" in capsys.readouterr().out
+    assert "one of the two" in refused(capsys, "data", "--tile-um", "2", "--tile", "32")
+    assert "--tile-um" in refused(capsys, "data", "--whole", "--tile-um", "2")
 
 
 def test_whole_pictures(data, models, capsys):

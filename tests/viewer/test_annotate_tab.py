@@ -258,6 +258,20 @@ def test_a_session_that_was_never_saved_is_offered_and_comes_back(dock, viewer, 
     assert teacher.labelled.counts() == {1: 1, 2: 1}
 
 
+def test_closing_a_picture_keeps_its_marks_in_the_project(annotating, viewer, press, counted, qtbot, tmp_path):
+    press(Qt.Key.Key_1, 40, DARK)
+    press(Qt.Key.Key_2, 40, BRIGHT)
+    counted(2)
+    annotating.desk.save_as(tmp_path / "steel")
+    state = annotating.panel.project_state
+    qtbot.waitUntil(lambda: state.text() == "steel.semclass", timeout=20_000)
+    viewer.layers.clear()
+    annotating.desk.save()
+    qtbot.waitUntil(lambda: "marks of 1 closed image" in state.text(), timeout=20_000)
+    annotating.desk.open(tmp_path / "steel.semclass")
+    counted(2)
+
+
 def test_imported_examples_are_counted_learned_saved_and_forgotten(annotating, dock, press, counted, qtbot, tmp_path):
     random = np.random.default_rng(0)
     for name, level in (("pores", 20), ("Whiskers", 230)):

@@ -1,9 +1,14 @@
 """Rectangles over data bars: what the user makes of them is left out of the tiles."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import tifffile
+from napari.components import ViewerModel
 
+from napari_semclass.viewer import project_layers
+from napari_semclass.viewer.bar_layers import BarLayers, restore_rows
 from napari_semclass.viewer.layer_facts import DATA_BAR_KEY
 from napari_semclass.viewer.layers import target_of
 
@@ -101,3 +106,23 @@ def test_the_bar_can_be_classified_too(dock, opened, qtbot):
     settings.set_value(settings.value().__class__(tile=32))
     assert not settings.value().keep_data_bar
     qtbot.waitUntil(lambda: shown(dock) == "20 tiles")
+
+
+def test_a_corrected_bar_comes_back_with_the_project(monkeypatch):
+    pixels = np.random.default_rng(0).integers(0, 255, (160, 160), dtype=np.uint8)
+    # Reading files is napari's; without a window, its readers are not there.
+    monkeypatch.setattr(project_layers, "_opened", lambda viewer, _: [viewer.add_image(pixels, name="grain")])
+    before, after = ViewerModel(), ViewerModel()
+    image = before.add_image(pixels, name="grain")
+    restore_rows(before, image, [(128, 160)])
+    followed = [BarLayers(one, lambda: None) for one in (before, after)]
+    before.layers[1].data = [rectangle(64, 160)]
+    entry = project_layers._entry(image, None)
+    assert entry.data_bar == ((64, 160),)
+    again = project_layers.open_image(after, entry, Path("grain.tif"))
+    assert rows(again) == [(64, 160)]
+    # The rectangle is there again, and can be corrected further.
+    after.layers[1].data = [rectangle(96, 160)]
+    assert rows(again) == [(96, 160)]
+    for one in followed:
+        one.let_go()

@@ -244,6 +244,32 @@ def test_tile_and_stride_stay_possible(dock):
     assert dock.classifying.settings.stride.value() <= 40
 
 
+def test_tiles_can_be_micrometres_where_the_pixel_size_is_known(dock, viewer, idle, three_bands):
+    settings = dock.classifying.settings
+    layer = viewer.add_image(three_bands, name="bands", scale=(0.1, 0.1))
+    assert not settings.size.unit.isEnabled()
+    assert "not known" in settings.size.unit.toolTip()
+    layer.units = ("um", "um")
+    assert settings.size.unit.isEnabled()
+    settings.stride.setValue(16)
+    settings.size.unit.setCurrentText("µm")
+    settings.size.unit.activated.emit(1)
+    assert (settings.tile.text(), settings.stride.text()) == ("3.2", "1.6")
+    assert settings.value().tile_um == pytest.approx(3.2)
+    dock.classifying.run.classify.click()
+    idle()
+    (found,) = predictions_of(results(viewer)[0])
+    assert (found.grid.tile, found.grid.stride) == (32, 16)
+    dock.classifying.results.copy.menu().actions()[0].trigger()
+    assert "--tile-um 3.2 --stride-um 1.6" in QGuiApplication.clipboard().text()
+    viewer.add_image(three_bands, name="no scale")
+    dock.inputs.micrographs.setCurrentText("no scale")
+    assert settings.size.unit.isEnabled()  # back to pixels is possible
+    settings.size.unit.setCurrentText("px")
+    settings.size.unit.activated.emit(0)
+    assert settings.value().tile == 32
+
+
 def test_a_model_file_can_be_added_and_a_bad_one_is_explained(dock, tiny_model, tmp_path):
     save_model(tiny_model.network, tiny_model.card, tmp_path / "mine.safetensors")
     dock.inputs.file_chosen.emit(str(tmp_path / "mine.safetensors"))

@@ -64,7 +64,7 @@ def test_the_slider_changes_what_is_shown_and_computes_nothing(
     monkeypatch.undo()
     tab.run.classify.click()
     idle()
-    tab.results.copy.click()
+    tab.results.copy.menu().actions()[0].trigger()
     assert f"--reject {wanted}" in QGuiApplication.clipboard().text()
 
 

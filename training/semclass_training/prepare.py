@@ -65,7 +65,16 @@ def prepare(plan: Plan, task: Task, folder: Path, emit: Emit, *, agree: Callable
     start = start_network(plan.backbone, plan.pretrained, len(categories), agree=agree)
     preprocessing = Preprocessing(mean=start.mean, std=start.std)
     side = max([plan.size, *(stage.size for stage in plan.stages)])
-    cutting = Cutting(plan.unit, plan.tile, plan.stride, side, preprocessing, plan.fields)
+    cutting = Cutting(
+        plan.unit,
+        plan.tile,
+        plan.stride,
+        side,
+        preprocessing,
+        plan.fields,
+        tile_um=plan.tile_um,
+        stride_um=plan.stride_um,
+    )
     samples = cut_samples(dataset.pictures, found.usable, cutting, found.groups, categories, folder=folder)
     held = divided(plan, dataset, samples)
     training, validation = samples.at(held.train), samples.at(held.valid)
@@ -105,8 +114,8 @@ def divided(plan: Plan, dataset: DataSet, samples: Samples) -> HeldOut:
 def make_card(plan: Plan, task: Task, prepared: Prepared) -> Card:
     """The card before anything is measured; `input_size` is that of the last stage."""
     start, categories = prepared.start, prepared.training.categories
-    chosen = dict(task.colors)
-    sizes = [p.pixel_size for p in prepared.dataset.pictures if p.pixel_size is not None]
+    chosen, samples = dict(task.colors), prepared.training
+    resampled = plan.tile_um if plan.unit == "tile" else None
     return Card(
         name=task.name,
         title=task.title,
@@ -116,14 +125,24 @@ def make_card(plan: Plan, task: Task, prepared: Prepared) -> Card:
         ),
         backbone=start.backbone,
         unit=plan.unit,
-        tile=plan.tile,
+        tile=plan.tile if resampled is None else int(np.median(np.ptp(samples.boxes[:, ::2], axis=1))),
+        tile_um=resampled,
         input_size=plan.size,
         preprocessing=Preprocessing(mean=start.mean, std=start.std),
-        pixel_size_range=(min(sizes), max(sizes)) if sizes else None,
+        pixel_size_range=seen_pixel_sizes(plan, samples),
         provenance=f"Start weights: {start.description}. Data: sha256 {prepared.data_sha256}.",
         licence=licence_of(prepared),
         credit=start.credit,
     )
+
+
+def seen_pixel_sizes(plan: Plan, samples: Samples) -> tuple[float, float] | None:
+    """Smallest and largest pixel size that the network of the last stage is shown, zoom included; None when unknown."""
+    known = samples.pixel_size_range()
+    if known is None:
+        return None
+    resized, zoom = samples.pixels.shape[-1] / plan.size, 1 + plan.augmentation.scale
+    return known[0] * resized / zoom, known[1] * resized * zoom
 
 
 def licence_of(prepared: Prepared) -> str:

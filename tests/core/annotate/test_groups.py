@@ -21,7 +21,7 @@ def tiles(*places):
 
 
 def group(*marked):
-    return group_tiles([Marked(*one) for one in marked], TILE, CATEGORIES)
+    return group_tiles([Marked(*one, tile=TILE) for one in marked], CATEGORIES)
 
 
 BOTH = tiles((1, 0, 0), (2, 0, 20))
@@ -92,7 +92,7 @@ def test_regions_are_those_that_comparing_all_pairs_gives(seed):
     chosen = np.sort(random.choice(len(boxes), 60, replace=False))
     boxes = boxes[chosen]
     marked = MarkedTiles(boxes, np.ones(60, dtype=np.int64), chosen)
-    found = group_tiles([Marked("a", "", marked)], 32, CATEGORIES).groups
+    found = group_tiles([Marked("a", "", marked, tile=32)], CATEGORIES).groups
     expected = np.arange(60)
     near = np.array(
         [

@@ -240,24 +240,73 @@ def test_a_killed_run_is_resumed_without_losing_or_repeating(data, tiny_model, t
         iio.imwrite(data / f"n{index:02}.png", three_bands)
     code = (
         "import sys, time; from napari_semclass.classify import Batch, Settings; from napari_semclass.model import "
-        "load_model; import napari_semclass.classify.batch as b; b._SAVE_EVERY_S = 0\n"
+        "load_model; import napari_semclass.classify.journal as j; j._SAVE_EVERY_S = 1000\n"
         "for step in Batch(['data'], load_model(sys.argv[1]), Settings(), 'out').steps(): time.sleep(0.02)"
     )
     path = tmp_path / "m.safetensors"
     model = save_model(tiny_model.network, tiny_model.card, path, half=False)
     process = subprocess.Popen([sys.executable, "-c", code, str(path)])
     deadline = time.monotonic() + 60
-    while len([name for name in outputs() if name.endswith(".geojson")]) < 5 and time.monotonic() < deadline:
+    journal = Path("out/run.jsonl")
+    while not (journal.exists() and journal.read_text().count('"done"') >= 5) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.kill()
     process.wait()
-    done = [file for file, row in summary().items() if not row["error"]]
+    noted = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    done = {entry["file"] for entry in noted if entry["status"] == "done"}
+    assert list(summary()) == []  # written whole at the start, and not since
     batch = run(model)
+    assert len(done) >= 5
     assert 0 < len(batch.todo) < 45
-    assert not set(done) & {entry.file for entry in batch.todo}
+    assert not done & {entry.file for entry in batch.todo}
     assert len(summary()) == 47
     leftovers = [name for name in outputs() if name.endswith(".part")]
     assert len(leftovers) <= 1
+    assert not journal.exists()
+
+
+def noted(out, started, *entries):
+    """An output folder as a killed run leaves it: run.json of its beginning, and a journal."""
+    content = record(out)
+    finished = content["files"]
+    content["files"] = [{**entry, "status": "pending", "rows": []} for entry in finished]
+    (Path(out) / "run.json").write_text(json.dumps(content), encoding="utf-8")
+    lines = [json.dumps({"started": started or content["started"]})]
+    lines += [json.dumps(entry) for entry in finished if entry["file"] in entries]
+    (Path(out) / "run.jsonl").write_text("\n".join(lines), encoding="utf-8")
+
+
+def test_a_journal_that_was_cut_short_is_read_as_far_as_it_goes(data, tiny_model):
+    run(tiny_model, "data/a.png", "data/z.zarr", "data/sub/a.png")
+    noted("out", None, "data/a.png", "data/z.zarr")
+    text = Path("out/run.jsonl").read_text(encoding="utf-8")
+    Path("out/run.jsonl").write_text(text[:-20], encoding="utf-8")
+    again = Batch(["data/a.png", "data/z.zarr"], tiny_model, Settings(), "out")
+    assert [entry.file for entry in again.todo] == ["data/z.zarr"]
+
+
+def test_the_journal_of_another_run_is_not_believed(data, tiny_model):
+    run(tiny_model, "data/a.png")
+    noted("out", "2001-01-01", "data/a.png")
+    assert len(Batch(["data/a.png"], tiny_model, Settings(), "out").todo) == 1
+
+
+def test_writing_does_not_hold_up_computing(data, tiny_model, monkeypatch):
+    import napari_semclass.classify.pipeline as pipeline
+
+    computed, write = threading.Semaphore(0), pipeline._write
+
+    def patient(*parts):
+        assert computed.acquire(timeout=20)  # until the file after the next one is computed, too
+        return write(*parts)
+
+    monkeypatch.setattr(pipeline, "_write", patient)
+    for name in ("s.tif", "text.tif"):
+        (data / name).unlink()
+    for step in Batch(["data"], tiny_model, Settings(), "out").steps():
+        if not step.finished and step.done == step.total and step.index:
+            computed.release(2)
+    assert [row["error"] for row in summary().values()] == [""] * 3
 
 
 def test_one_strange_failure_does_not_stop_the_rest(data, tiny_model, monkeypatch):
@@ -332,3 +381,49 @@ def test_what_is_to_know_about_the_pixels_is_recorded(data, tiny_model, three_ba
     run(tiny_model)
     (entry,) = [entry for entry in record()["files"] if entry["file"] == "data/two.tif"]
     assert "first of 2 images" in entry["rows"][0]["note"]
+
+
+@pytest.fixture
+def large(data, three_bands, monkeypatch):
+    """A micrograph of nine blocks, which counts as large."""
+    monkeypatch.setattr("napari_semclass.classify.engine._BLOCK_PX", 25_000)
+    monkeypatch.setattr("napari_semclass.classify.partial.LARGE_PX", 100_000)
+    iio.imwrite(data / "sub" / "large.png", np.tile(three_bands, (4, 3)))
+    return data / "sub" / "large.png"
+
+
+def interrupted(model, path, out="out"):
+    """Begin a batch and leave it like a process that was killed: nothing is put in order."""
+    for step in Batch([path], model, Settings(), out).steps():
+        if step.done > step.total / 2:
+            return step.done
+    raise AssertionError("it was not interrupted")
+
+
+def test_a_large_micrograph_goes_on_after_its_last_finished_block(large, wary_model):
+    run(wary_model, large, out="whole")
+    done = interrupted(wary_model, large)
+    first = next(step for step in Batch([large], wary_model, Settings(), "out").steps())
+    assert done / 2 < first.done <= done < first.total
+    batch = run(wary_model, large)
+    assert batch.entries[0].tiles == first.total
+    assert Path("out/large.tiles.csv").read_bytes() == Path("whole/large.tiles.csv").read_bytes()
+    assert outputs() == results("large") | {"summary.csv", "run.json"}
+
+
+def test_blocks_of_other_settings_or_another_file_are_not_used(large, wary_model, three_bands):
+    interrupted(wary_model, large)
+    (step, *_) = Batch([large], wary_model, Settings(stride=16, batch=4), "out", overwrite=True).steps()
+    assert step.done == 4
+    interrupted(wary_model, large, out="other")
+    iio.imwrite(large, np.tile(three_bands, (4, 3))[::-1])
+    (step, *_) = Batch([large], wary_model, Settings(batch=4), "other").steps()
+    assert step.done == 4
+
+
+def test_damaged_blocks_are_computed_again(large, wary_model):
+    interrupted(wary_model, large)
+    (partial,) = Path("out").glob(".*.partial.zarr")
+    (partial / "zarr.json").write_text("{")
+    run(wary_model, large)
+    assert summary()[large.as_posix()]["error"] == ""

@@ -4,13 +4,15 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+import tifffile
 import torch
 
-from napari_semclass.classify import Settings, classify_micrograph
+from napari_semclass.classify import Batch, Settings, classify_micrograph
 from napari_semclass.classify import pace as module
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.pace import Pace, pace
-from napari_semclass.errors import SettingsError
+from napari_semclass.classify.record import load_record
+from napari_semclass.errors import OutputError, SettingsError
 from napari_semclass.micrograph import Micrograph
 
 
@@ -92,3 +94,17 @@ def test_the_remembered_pace_is_used_and_stands_in_what_was_made(tiny_model, thr
 def test_an_unknown_precision_is_refused():
     with pytest.raises(SettingsError, match="fp64"):
         Settings(precision="fp64")
+
+
+def test_a_run_that_goes_on_keeps_its_precision(tiny_model, three_bands, tmp_path):
+    (tmp_path / "in").mkdir()
+    for name in ("a", "b"):
+        tifffile.imwrite(tmp_path / "in" / f"{name}.tif", three_bands)
+    out = tmp_path / "out"
+    list(Batch([tmp_path / "in" / "a.tif"], tiny_model, Settings(precision="bf16"), out).steps())
+    batch = Batch([tmp_path / "in"], tiny_model, Settings(), out)
+    steps = list(batch.steps())
+    assert steps[-1].prediction.made["precision"] == "bfloat16"
+    assert load_record(out).precision == "bfloat16"
+    with pytest.raises(OutputError, match="other settings"):
+        Batch([tmp_path / "in"], tiny_model, Settings(precision="fp32"), out)

@@ -14,7 +14,10 @@ from napari_semclass.learn.charts import category_chart, confusion_chart, learni
 from napari_semclass.learn.contact_sheet import MOST, Mistake, contact_sheet, worst
 from napari_semclass.learn.evaluate import Evaluation
 from napari_semclass.learn.measure import measure
+from napari_semclass.learn.metrics import Share
 from napari_semclass.learn.report import write_report
+from napari_semclass.learn.shortcut import Bars, ShortcutCheck, SourceScore
+from napari_semclass.learn.sources import Coincidence
 
 EVIL = "<script>alert('x')</script>"
 NASTY = (EVIL, 'a" onload="x', "$\\frac{$ broken & mathtext", "_hidden\nname")
@@ -29,6 +32,20 @@ def metrics_of(names, per_category=24):
     return measure(logits, labels, pictures, pictures // 2, names, unit="tile", temperature=0.7)
 
 
+def shortcut_of(names):
+    """A check that found something, of sources with nasty names."""
+    scores = metrics_of(names).per_image
+    share = Share(0.5, 0.2, 0.8)
+    return ShortcutCheck(
+        images=16,
+        with_bar=16,
+        compared=16,
+        bars=Bars(scores, scores, scores, share, 0.1),
+        sources=(SourceScore(names[0], 8, 4, share), SourceScore(names[3], 8, 4, share)),
+        coincidence=Coincidence(16, 0, 2, 0.9, names[:1], 4),
+    )
+
+
 @pytest.fixture
 def evaluation(tiny_card):
     pixels = np.random.default_rng(0).integers(0, 256, (32, 32), dtype=np.uint8)
@@ -36,6 +53,7 @@ def evaluation(tiny_card):
         card=replace(tiny_card, title=f"Model {EVIL}"),
         metrics=metrics_of(NASTY),
         random_split=f"Skipped for {EVIL}.",
+        shortcut=shortcut_of(NASTY),
         mistakes=(Mistake(pixels, EVIL, NASTY[1], 0.93, f"{EVIL}/$file$.png", (0, 32, 32, 64)),),
         warnings=(f"It knew {EVIL}.",),
         notes=(f"Mind {EVIL}.",),

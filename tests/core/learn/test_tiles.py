@@ -50,6 +50,21 @@ def test_a_tile_larger_than_its_picture_keeps_the_scale(tmp_path):
     np.testing.assert_allclose(samples.pixels[0, 10:30, 10:30], ramp, atol=1)
 
 
+def test_tiles_of_one_real_size_are_resampled_and_their_scale_is_known(tmp_path):
+    fine = picture(tmp_path, 160, 160, pixel_size=10e-9)
+    coarse = picture(tmp_path, 80, 80, "b", pixel_size=20e-9)
+    cutting = Cutting("tile", 40, 40, 40, STEPS, tile_um=0.8)
+    samples = cut_samples([fine, coarse], [0, 1], cutting, [0, 1], ["x"])
+    sides = samples.boxes[:, 2] - samples.boxes[:, 0]
+    assert sides[samples.pictures == 0].tolist() == [80] * 4
+    assert sides[samples.pictures == 1].tolist() == [40] * 4
+    assert samples.pixel_size_range() == pytest.approx((20e-9, 20e-9))
+    np.testing.assert_allclose(samples.pixels[samples.pictures == 0], samples.pixels[samples.pictures == 1], atol=3)
+    with pytest.raises(SettingsError, match="pixel size is not known"):
+        cut_samples([picture(tmp_path, 80, 80, "c")], [0], cutting, [0], ["x"])
+    assert cut([picture(tmp_path, 80, 80, "d")]).pixel_size_range() is None
+
+
 def test_whole_pictures_keep_their_aspect_and_fields_are_shares_of_the_shorter_side(tmp_path):
     samples = cut([picture(tmp_path, 60, 90)], unit="image", fields=(1.0, 0.5), side=20)
     sides = [(y1 - y0, x1 - x0) for y0, x0, y1, x1 in boxes(samples)]
