@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer,
 from pydantic.dataclasses import dataclass
 
 from napari_semclass.classify.rejection import recorded, rejection_of
-from napari_semclass.classify.settings import Settings
+from napari_semclass.classify.settings import Precision, Settings
 from napari_semclass.classify.tables import length_cell, write_csv
 from napari_semclass.errors import OutputError
 from napari_semclass.model.card import Card
@@ -162,7 +162,7 @@ def load_record(out: Path) -> Record | None:
         ) from error
 
 
-_SHORT = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+_SHORT: dict[str, Precision] = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
 
 
 def as_before(settings: Settings, out: Path) -> Settings:
