@@ -11,7 +11,7 @@ from napari_semclass.classify.grid import tile_grid
 from napari_semclass.classify.inputs import find_inputs
 from napari_semclass.classify.journal import Journal
 from napari_semclass.classify.pipeline import BatchStep, file_steps
-from napari_semclass.classify.record import Record, resolved
+from napari_semclass.classify.record import Record, as_before, resolved
 from napari_semclass.classify.rejection import rejection_of
 from napari_semclass.classify.results import Results
 from napari_semclass.classify.resume import make_plan
@@ -20,7 +20,7 @@ from napari_semclass.classify.versions import versions
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import SUFFIXES
 from napari_semclass.model import Model, choose_device
-from napari_semclass.model.device import describe, fast_precision
+from napari_semclass.model.device import describe
 
 
 class Batch:
@@ -71,6 +71,7 @@ class Batch:
             where = ", ".join(str(path) for path in paths)
             raise SettingsError(f"{where}: no images found; looked for {' '.join(SUFFIXES)} in it and below.")
         # Moved to its device once, not with every file; workers have devices of their own.
+        settings = settings if overwrite else as_before(settings, Path(out))
         self.model = model if cluster else model.on(choose_device(settings.device))
         self.settings, self.out, self._cluster = settings, Path(out), cluster
         self.record = _new_record(model, settings, cluster)
@@ -96,6 +97,8 @@ class Batch:
         with Journal(self.out, self.record) as journal, closing(self._file_steps(stop)) as steps:
             for step in steps:
                 self._note(step.how)
+                if step.prediction is not None and step.prediction.made:
+                    self._note(("", str(step.prediction.made["precision"])))
                 if step.finished:
                     journal.add(step.entry)
                 yield step
@@ -125,7 +128,7 @@ def _new_record(model: Model, settings: Settings, cluster: Cluster | None) -> Re
     return Record(
         versions=versions(),
         device="" if device is None else describe(device),
-        precision="" if device is None else str(fast_precision(device)).removeprefix("torch."),
+        precision="",  # said by what is computed
         cluster=cluster.name if cluster else "",
         model={"name": model.card.name, "sha256": model.sha256},
         settings=values,

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.grid import TileGrid
+from napari_semclass.classify.pace import pace
 from napari_semclass.classify.partial import Partial
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.rejection import recorded, rejection_of
@@ -22,6 +23,7 @@ from napari_semclass.classify.versions import versions
 from napari_semclass.classify.whole import whole_crops
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.model import Model
+from napari_semclass.model.device import PRECISIONS
 from napari_semclass.model.preprocess import square
 
 # Pixels read at a time: large enough that a chunk of a zarr is seldom read twice, small in memory.
@@ -83,13 +85,22 @@ def classification_steps(
     stop = stop or threading.Event()
     micrograph = settings.seen(micrograph).remembering()
     grid = settings.grid(micrograph, model.card)
-    forward = Forward.on(model, settings.device, settings.batch, settings.dihedral)
+    exact = "fp32" if settings.precision == "auto" else settings.precision
+    forward = Forward.on(model, settings.device, settings.batch, settings.dihedral, exact)
     steps = model.card.preprocessing
     levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     rejection = rejection_of(settings.reject, model.card)
+    found = None
+    if settings.mode == "tiles" and settings.precision == "auto" and not stop.is_set():
+        found = pace(forward, len(grid), lambda count: _sample(micrograph, grid, levels, count))
+        if found is not None:
+            forward.precision = PRECISIONS[found.precision]
+            forward.batch = settings.batch or found.batch
     side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
     made["note"] = "; ".join(filter(None, (micrograph.note, scale_note(micrograph.pixel_size, side, model.card))))
+    if found is not None:
+        made["pace"] = asdict(found)
     prediction = Prediction(
         np.full((len(grid), len(model.card.categories)), np.nan, dtype=np.float32),
         grid,
@@ -126,6 +137,14 @@ def classification_steps(
                 yield Step(prediction, done, len(grid))
             if partial is not None:
                 partial.keep(prediction, block)
+
+
+def _sample(micrograph: Micrograph, grid: TileGrid, levels: GreyRange, count: int) -> NDArray[np.float32]:
+    """Tiles spread over the grid, (n, tile, tile), at most as many as a batch may hold."""
+    most = max(1, _BATCH_PX // grid.tile**2)
+    boxes = [grid.box(int(index)) for index in np.linspace(0, len(grid) - 1, min(count, most, len(grid)))]
+    crops = [levels.normalise(micrograph.read(y0, y1, x0, x1)) for y0, x0, y1, x1 in boxes]
+    return np.stack([square(crop, grid.tile) for crop in crops])
 
 
 def _fill(prediction: Prediction, tiles: NDArray[np.int64], shares: Any, strange: Any) -> None:

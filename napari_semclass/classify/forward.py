@@ -11,6 +11,7 @@ from torch import Tensor
 from napari_semclass.errors import DeviceError, ModelError, brief
 from napari_semclass.model import Model
 from napari_semclass.model.device import (
+    PRECISIONS,
     choose_device,
     default_batch,
     describe,
@@ -30,10 +31,18 @@ class Forward:
     dihedral: bool = False
 
     @classmethod
-    def on(cls, model: Model, device: str = "auto", batch: int | None = None, dihedral: bool = False) -> "Forward":
-        """Choose device, precision and batch, and move the model there."""
+    def on(
+        cls,
+        model: Model,
+        device: str = "auto",
+        batch: int | None = None,
+        dihedral: bool = False,
+        precision: str | None = None,
+    ) -> "Forward":
+        """Choose device, precision (one of `PRECISIONS`; None: the usual) and batch, and move the model there."""
         chosen = choose_device(device)
-        return cls(model.on(chosen), chosen, fast_precision(chosen), batch or default_batch(chosen), dihedral)
+        number = fast_precision(chosen) if precision is None else PRECISIONS[precision]
+        return cls(model.on(chosen), chosen, number, batch or default_batch(chosen), dihedral)
 
     @property
     def device_name(self) -> str:

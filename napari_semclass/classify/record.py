@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator
-from dataclasses import asdict, field
+from dataclasses import asdict, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 
@@ -10,7 +10,7 @@ from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer,
 from pydantic.dataclasses import dataclass
 
 from napari_semclass.classify.rejection import recorded, rejection_of
-from napari_semclass.classify.settings import Settings
+from napari_semclass.classify.settings import Precision, Settings
 from napari_semclass.classify.tables import length_cell, write_csv
 from napari_semclass.errors import OutputError
 from napari_semclass.model.card import Card
@@ -106,7 +106,8 @@ class Record:
         same_settings = all(
             self.settings.get(name, absent) == other.settings.get(name, absent) for name, absent in decisive.items()
         )
-        return same_settings and self.model.get("sha256") == other.model.get("sha256")
+        precisions = {record.settings.get("precision", "auto") for record in (self, other)} - {"auto"}
+        return same_settings and len(precisions) < 2 and self.model.get("sha256") == other.model.get("sha256")
 
     def save(self, out: Path) -> None:
         """Write run.json, then summary.csv, each whole or not at all.
@@ -159,6 +160,20 @@ def load_record(out: Path) -> Record | None:
             f"{path}: was not written by this version of the program or is damaged, so what is done cannot be told; "
             "choose another output folder or overwrite (--overwrite)."
         ) from error
+
+
+_SHORT: dict[str, Precision] = {"float32": "fp32", "bfloat16": "bf16", "float16": "fp16"}
+
+
+def as_before(settings: Settings, out: Path) -> Settings:
+    """The settings with the precision that an unfinished run in the same folder used, where none is asked for."""
+    if settings.precision != "auto":
+        return settings
+    try:
+        earlier = load_record(out)
+    except OutputError:
+        return settings  # the batch says what is wrong with it
+    return settings if earlier is None else replace(settings, precision=_SHORT.get(earlier.precision, "auto"))
 
 
 def resolved(settings: Settings, card: Card) -> dict[str, Any]:

@@ -112,6 +112,12 @@ def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     )
     add("--whole", action="store_true", help="classify each picture as a whole instead of its tiles")
     add("--device", default="auto", choices=("auto", "cpu", "cuda", "mps"), help="where to compute (default: auto)")
+    add(
+        "--precision",
+        default="auto",
+        choices=("auto", "fp32", "bf16", "fp16"),
+        help="number format of the network (default: auto: float32, or lower where faster here with the same answers)",
+    )
     add("--dihedral", action="store_true", help="average over flips and turns of each tile: eight times the work")
     add("--keep-data-bar", action="store_true", help="classify the data bar, too, instead of leaving it out")
     add(

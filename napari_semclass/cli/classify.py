@@ -33,6 +33,7 @@ def classify(options: argparse.Namespace) -> int:
         dihedral=options.dihedral,
         keep_data_bar=options.keep_data_bar,
         reject=options.reject,
+        precision=options.precision,
     )
     with connected(options.workers, options.cluster) as cluster:
         batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite, cluster)

@@ -5,6 +5,7 @@ import torch
 from napari_semclass.errors import DeviceError, SettingsError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def choose_device(wanted: str = "auto") -> torch.device:
@@ -31,6 +32,15 @@ def choose_device(wanted: str = "auto") -> torch.device:
 def fast_precision(device: torch.device) -> torch.dtype:
     """Number format for the network's body: float16 where the hardware multiplies it faster, else float32."""
     return torch.float16 if device.type in ("cuda", "mps") else torch.float32
+
+
+def lower_precisions(device: torch.device) -> tuple[str, ...]:
+    """Number formats below float32 that may pay on a device; a CPU that has to emulate them is many times slower."""
+    if device.type == "cuda":
+        return ("fp16", "bf16") if torch.cuda.is_bf16_supported(including_emulation=False) else ("fp16",)
+    if device.type == "cpu":
+        return ("bf16",) if torch.backends.cpu.get_cpu_capability().startswith("AVX512") else ()
+    return ("fp16",)
 
 
 def default_batch(device: torch.device) -> int:

@@ -30,14 +30,20 @@ class Model:
     def logits(self, tiles: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
         """Unscaled scores (n, categories), float32, of normalised grey tiles (n, height, width) in [0, 1].
 
-        `precision` other than float32 runs the body under autocast on the tiles' device.
+        `precision` other than float32 runs the body under autocast on the tiles' device, the classifier in float32.
         """
         batch = network_input(tiles, self.card)
         if batch.device.type != "mps":  # torch documents channels_last for CPU and CUDA only
             batch = batch.contiguous(memory_format=torch.channels_last)
-        with torch.autocast(batch.device.type, dtype=precision, enabled=precision != torch.float32):
+        if precision == torch.float32:
             scores: Tensor = self.network(batch)
-        return scores.float()
+            return scores.float()
+        with overheard(self.network) as heard, torch.autocast(batch.device.type, dtype=precision):
+            scores = self.network(batch)
+        if not heard:
+            return scores.float()
+        classifier = self.network.get_classifier()  # type: ignore[operator]
+        return nn.functional.linear(heard[-1], classifier.weight, classifier.bias)
 
     def probabilities(self, tiles: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
         """Probabilities (n, categories), float32, rows summing to 1; the card's temperature is applied."""
