@@ -1,6 +1,7 @@
 """What all tests share: where real test data lies, and a tiny model with weights that mean something."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import hypothesis
@@ -15,6 +16,14 @@ hypothesis.settings.register_profile("semclass", deadline=None)
 hypothesis.settings.load_profile("semclass")
 
 REPOSITORY = Path(__file__).parents[1]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _caches_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """Nothing that a user's own work has left in the cache decides a test."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SEMCLASS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(scope="session")

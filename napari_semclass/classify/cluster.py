@@ -82,16 +82,16 @@ def connected(workers: int | None = None, address: str | None = None) -> Iterato
         local = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None, "host": "127.0.0.1"}
         with (
             LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL, **local) as cluster,
-            Client(cluster) as client,
+            Client(cluster, set_as_default=False) as client,
         ):
             yield Cluster(client, f"{workers} worker processes on this computer", cores)
         return
     try:
         if str(address).endswith(".json"):
             json.loads(Path(str(address)).read_bytes())  # Dask would wait for it without end
-            client = Client(scheduler_file=address, timeout=_PATIENCE)
+            client = Client(scheduler_file=address, timeout=_PATIENCE, set_as_default=False)
         else:
-            client = Client(address, timeout=_PATIENCE)
+            client = Client(address, timeout=_PATIENCE, set_as_default=False)
     except (OSError, ValueError) as error:
         raise SettingsError(
             f"--cluster {address}: no Dask scheduler answers there ({brief(error)}); give the address that "
@@ -122,7 +122,7 @@ def cluster_steps(
     cluster.client.register_plugin(_plugin(ShippedModel.of(model, cluster.threads)), name=run)
     coming = iter(enumerate(todo))
     running: dict[Future, tuple[int, Entry]] = {}
-    finished, clock = as_completed(), Clock()
+    finished, clock = as_completed(loop=cluster.client.loop), Clock()
 
     def feed() -> None:
         for index, entry in coming:

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from platformdirs import user_cache_path
 from pydantic import TypeAdapter, ValidationError
 
+from napari_semclass.classify.feature_cache import cache_folder
 from napari_semclass.classify.forward import Forward
 from napari_semclass.model.device import PRECISIONS, lower_precisions
 from napari_semclass.writing import replacing
@@ -71,11 +71,13 @@ def pace(forward: Forward, work: int, sample: Callable[[int], _Tiles], path: Pat
     sample : callable
         Gives up to so many of them (n, side, side), normalised.
     path : Path
-        JSON file to remember it in; None takes one in the user's cache folder.
+        JSON file to remember it in; None takes one where features are kept.
     """
-    path = path or user_cache_path("napari-semclass", appauthor=False) / "pace.json"
-    key = _key(forward)
+    path = path or cache_folder() / "pace.json"
     known = _read(path)
+    if not known and work < WORTH_TILES:
+        return None
+    key = _key(forward)
     if key in known and known[key].precision in PRECISIONS:
         return known[key]
     if work < WORTH_TILES:

@@ -8,6 +8,7 @@ import threading
 import time
 from pathlib import Path
 
+import dask
 import imageio.v3 as iio
 import numpy as np
 import pytest
@@ -148,3 +149,4 @@ def test_a_worker_that_is_killed_changes_nothing(data, tiny_model, processes):
         assert len(cluster.client.run(lambda: None)) == 1
     assert written("shared") == written("alone")
     assert "Dask cluster at tcp://127.0.0.1" in json.loads(Path("shared/run.json").read_text())["cluster"]
+    assert dask.config.get("scheduler", None) is None  # or arrays of this process would be computed there from now on
