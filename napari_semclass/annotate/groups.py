@@ -130,10 +130,11 @@ def _impossible(numbers: _Ints, groups: _Ints, sides: _Ints, categories: Categor
     held = [(number, categories.by_number(number)) for number in _lacking(numbers, groups)]
     names = [category.name if category else f"category {number}" for number, category in held]
     listed = names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
+    what = names[0] if len(names) == 1 else "each of them"
     away = " to ".join(f"{side:,}" for side in sorted({int(sides.min()), int(sides.max())}))
     return (
         f"accuracy cannot be shown, as {listed} {'is' if len(names) == 1 else 'are each'} marked in one place only",
-        tuple(f"Mark {name} in one more place, at least one tile ({away} px) away from the first." for name in names),
+        (f"Mark {what} in one more place, at least one tile ({away} px) away from the first.",),
     )
 
 

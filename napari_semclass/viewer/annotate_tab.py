@@ -29,6 +29,7 @@ from napari_semclass.viewer.suggesting import Suggesting
 from napari_semclass.viewer.teacher import Teacher
 from napari_semclass.viewer.why_job import show_why, why_job
 
+_TOO_FEW = "Mark tiles of two categories first."
 _HOW_TO_BEGIN = "Add two or more categories; then point at a place and press the category's key, or paint."
 ACCEPT, NEXT, UNMARK, UNDO, WHY = "a", "n", "0", "Control-Z", "y"
 
@@ -279,6 +280,8 @@ class AnnotateTab(QWidget):
 
     def _learned(self, news: Learned) -> None:
         self.panel.learned.setText(f"{news.result.sentence} Learned in {time_text(news.seconds)}.")
+        if self._state.message == _TOO_FEW:
+            self._state.say("")
         self.model_learned.emit(str(news.path))
 
     # -- what is shown --------------------------------------------------------------------------------------------
@@ -333,7 +336,7 @@ class AnnotateTab(QWidget):
         if self._inputs.model() is None:
             return "Models are being loaded…"
         if self.teacher.labelled is None or len(self.teacher.labelled.used) < 2:
-            return "Mark tiles of two categories first."
+            return _TOO_FEW
         return ""
 
 
