@@ -46,6 +46,8 @@ class _Chunked:
         columns = range(*np.searchsorted(self._x, [x0, x1 - 1], side="right").tolist())
         columns = range(columns.start - 1, columns.stop)
         first, last = np.searchsorted(self._y, [y0, y1 - 1], side="right").tolist()
+        # A pass goes down: what lies above is not asked for again, and would only fill the memory of large micrographs.
+        _forget(self._number, above=first - 1)
         for row in range(first - 1, last):
             top, bottom = max(y0, int(self._y[row])), min(y1, int(self._y[row + 1]))
             with _lock:  # two threads that want the same chunk
@@ -97,8 +99,9 @@ def _keep(key: tuple[int, int, int], unit: NDArray[Any]) -> None:
         _kept_bytes -= _kept.popitem(last=False)[1].nbytes
 
 
-def _forget(number: int) -> None:
+def _forget(number: int, above: int | None = None) -> None:
+    """Let go of an array's chunks, or of those in rows of chunks above one."""
     global _kept_bytes
     with _lock:
-        for key in [key for key in _kept if key[0] == number]:
+        for key in [key for key in _kept if key[0] == number and (above is None or key[1] < above)]:
             _kept_bytes -= _kept.pop(key).nbytes

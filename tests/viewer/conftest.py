@@ -26,6 +26,23 @@ def measured_speed(monkeypatch):
 
 
 @pytest.fixture
+def annotate(dock, qtbot):
+    """Brings the Annotate tab to the front, with the categories Pores and Grains, not live; images must be open."""
+
+    def annotate():
+        dock.tabs.setCurrentIndex(1)
+        tab = dock.annotating
+        tab.panel.live.setChecked(False)
+        for name in ("Pores", "Grains"):
+            tab.add_category()
+            tab.panel.categories.currentItem().setText(1, name)
+        qtbot.waitUntil(lambda: bool(tab.teacher.grids))
+        return tab
+
+    return annotate
+
+
+@pytest.fixture
 def viewer(make_napari_viewer):
     """A viewer in a window that is shown."""
     return make_napari_viewer(show=True)

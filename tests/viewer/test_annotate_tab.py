@@ -23,17 +23,10 @@ DARK, GREY, BRIGHT = 5, 80, 150
 
 
 @pytest.fixture
-def annotating(dock, viewer, qtbot, three_bands):
+def annotating(viewer, annotate, three_bands):
     """The Annotate tab in front, with one micrograph and two categories, not live."""
     viewer.add_image(three_bands, name="bands")
-    dock.tabs.setCurrentIndex(1)
-    tab = dock.annotating
-    tab.panel.live.setChecked(False)
-    for name in ("Pores", "Grains"):
-        tab.add_category()
-        tab.panel.categories.currentItem().setText(1, name)
-    qtbot.waitUntil(lambda: bool(tab.teacher.grids))
-    return tab
+    return annotate()
 
 
 @pytest.fixture

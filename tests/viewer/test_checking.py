@@ -22,20 +22,14 @@ def marked(tab, box, image):
 
 
 @pytest.fixture
-def tab(dock, viewer, qtbot, three_bands):
+def tab(viewer, annotate, qtbot, three_bands):
     """Two micrographs, dark tiles marked Pores and bright ones Grains, but for one dark tile of the second."""
     random = np.random.default_rng(3)
     images = [
         viewer.add_image(np.clip(three_bands + random.normal(0, 4, three_bands.shape), 0, 255).astype(np.uint8))
         for _ in range(2)
     ]
-    dock.tabs.setCurrentIndex(1)
-    tab = dock.annotating
-    tab.panel.live.setChecked(False)
-    for name in ("Pores", "Grains"):
-        tab.add_category()
-        tab.panel.categories.currentItem().setText(1, name)
-    qtbot.waitUntil(lambda: bool(tab.teacher.grids))
+    tab = annotate()
     for image in images:
         for y0 in (0, 32, 64):
             for x0 in (*DARK, *BRIGHT):
