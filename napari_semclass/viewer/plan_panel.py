@@ -19,11 +19,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.augmentation import Augmentation
 from napari_semclass.learn.plan import Held, Plan, read_plan, recipes
+from napari_semclass.viewer.fold import Fold
 from napari_semclass.viewer.plan_table import PlanTable, minutes_text
 
 _USUAL = "progressive"
@@ -92,7 +92,7 @@ class PlanPanel(QWidget):
         layout.addWidget(self.minutes)
         layout.addWidget(self._more())
 
-    def _more(self) -> QCollapsible:
+    def _more(self) -> Fold:
         self.zoom = QCheckBox("magnify and shrink tiles a little")
         self.zoom.setToolTip("Off where physical size tells your categories apart")
         self.held = QSpinBox()
@@ -116,7 +116,6 @@ class PlanPanel(QWidget):
         self.device.setToolTip("auto takes a GPU where there is one")
         inside = QWidget()
         form = QFormLayout(inside)
-        form.setContentsMargins(0, 0, 0, 0)
         form.addRow(self.zoom)
         for text, field in (
             ("held out to test", self.held),
@@ -126,14 +125,7 @@ class PlanPanel(QWidget):
             ("compute on", self.device),
         ):
             form.addRow(text, field)
-        more = QCollapsible("More")
-        more.setContent(inside)
-        more.collapse(animate=False)
-        more.setDuration(0)
-        more.layout().setContentsMargins(0, 0, 0, 0)
-        more.content().layout().setContentsMargins(0, 0, 0, 0)
-        more.toggleButton().setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        return more
+        return Fold("More", inside)
 
     def _wire(self) -> None:
         self.recipe.activated.connect(self._recipe_chosen)
