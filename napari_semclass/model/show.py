@@ -23,7 +23,8 @@ def card_html(card: Card) -> str:
         f"<h3>{escape(card.title)}</h3><p>{escape(card.description)}</p>"
         f"<h4>{len(card.categories)} categories</h4><table>{swatches}</table>"
         f"<h4>How good it is</h4>{tests}{rest}"
-        f"<h4>Network</h4><p>{escape(card.backbone)}, tiles of {card.tile} px seen at {card.input_size} px</p>"
+        f"<h4>Network</h4><p>{escape(card.backbone)}, tiles of {card.tile} px seen at {card.input_size} px"
+        f"{_scale_words(card)}</p>"
     )
 
 
@@ -43,6 +44,15 @@ def _test_html(test: TestResult) -> str:
         f"({balanced_low:.0f} to {balanced_high:.0f} %). {test.n:,} {_UNITS[test.unit]} from {test.n_images} pictures "
         f"in {test.n_groups} groups. {escape(test.protocol)}</p><p>Found of each: {recalls}</p>"
     )
+
+
+def _scale_words(card: Card) -> str:
+    """The physical size of tiles and the scales that training has seen, as far as they are known."""
+    size = "" if card.tile_um is None else f"; {card.tile_um:g} µm wide where the pixel size is known"
+    if card.pixel_size_range is None:
+        return size
+    low, high = (1e9 * length for length in card.pixel_size_range)
+    return f"{size}. Trained at {low:.4g} to {high:.4g} nm per pixel of its input"
 
 
 def card_text(card: Card) -> str:
