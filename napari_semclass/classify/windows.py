@@ -48,7 +48,7 @@ class Line:
 
     def at(self, pixels: NDArray[np.int64]) -> NDArray[np.float64]:
         """Where edges between pixels lie, in cells."""
-        return (pixels - self.start) * (self.scale / self.stride)
+        return np.asarray((pixels - self.start) * (self.scale / self.stride), dtype=np.float64)
 
     @property
     def cells(self) -> int:
@@ -199,7 +199,7 @@ class SharedMaps:
                     cells = np.zeros((len(ground.rows), len(ground.columns), seen.shape[2]), dtype=np.float32)
                 place = slice(part.start - ground.columns.start, part.stop - ground.columns.start)
                 cells[band.start - ground.rows.start : band.stop - ground.rows.start, place] = seen
-            done = ground.y.at(boxes[waiting, 3]) <= band.stop + _EPSILON
+            done = ground.y.at(boxes[waiting, 2]) <= band.stop + _EPSILON
             ready, waiting = (waiting[done], waiting[~done]) if band.stop < ground.rows.stop else (waiting, waiting[:0])
             if len(ready):
                 assert cells is not None  # noqa: S101 - a band has a part
