@@ -100,9 +100,8 @@ def classification_steps(
             forward.batch = settings.batch or found.batch
     side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
-    notes = [micrograph.note, scale_note(micrograph.pixel_size, side, model.card)]
-    notes += [windows_note(model, grid.tile, grid.stride)] if settings.mode == "tiles" else []
-    made["note"] = "; ".join(filter(None, notes))
+    notes = scale_note(micrograph.pixel_size, side, model.card), windows_note(model, settings.mode, side, grid.stride)
+    made["note"] = "; ".join(filter(None, (micrograph.note, *notes)))
     if found is not None:
         made["pace"] = asdict(found)
     prediction = Prediction(

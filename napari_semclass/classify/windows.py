@@ -26,6 +26,7 @@ _BLOCK_CELLS = 144
 _LOOK_CELLS = {"cpu": 72, "mps": 72, "cuda": 144}
 _READ_PX = 4800  # along a side of a block, where tiles are shrunk for the network
 _EPSILON = 1e-6
+_ALONE = "this model learned from tiles with their surroundings and knows whole pictures less well; take tiles"
 
 
 @dataclass(frozen=True)
@@ -255,8 +256,13 @@ def shared_maps(micrograph: Micrograph, levels: GreyRange, forward: Forward, til
     return SharedMaps(micrograph, levels, forward, windows, tile)
 
 
-def windows_note(model: Model, tile: int, stride: int) -> str:
-    """That a model fitted on windows would be faster, where tiles overlap much and the network can; else empty."""
+def windows_note(model: Model, mode: str, tile: int, stride: int) -> str:
+    """What to know of windows: that a model fitted on them knows whole pictures less well, or that one would be faster.
+
+    The latter where tiles overlap much and the network can do it; empty when there is nothing to say.
+    """
+    if mode == "whole":
+        return _ALONE if model.card.windows else ""
     if model.card.windows or stride > tile / 2 or windows_of(model.network) is None:
         return ""
     return "tiles that overlap were computed one by one, as this model was fitted so; one learned from marks is faster"

@@ -220,6 +220,12 @@ def test_a_model_of_single_tiles_says_that_windows_would_be_faster(tiles_model):
     assert not classify_micrograph(whole, tiles_model, replace(STRIDED, stride=TILE)).made["note"]
 
 
+def test_whole_pictures_are_answered_with_a_word_of_warning(windows_model):
+    prediction = classify_micrograph(micrograph(scene(9)[0]), windows_model, replace(STRIDED, mode="whole"))
+    assert prediction.done.all()
+    assert "take tiles" in prediction.made["note"]
+
+
 def test_a_card_that_its_network_cannot_follow_is_refused(tiny_card):
     card = replace(tiny_card, backbone="test_efficientnet", windows=True)
     model = Model(build_network(card.backbone, 3), card, "0" * 64)
