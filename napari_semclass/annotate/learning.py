@@ -132,7 +132,18 @@ def learn_labelled(
         title=title,
         tested=grouping.sentence,
         testable=grouping.level != "none",
+        windows=learns_windows(labelled, base),
     )
+
+
+def learns_windows(labelled: LabelledTiles, base: "Model") -> bool:
+    """Whether features are averaged from feature maps of the micrographs: where the network can do it, they are better.
+
+    Imported examples have no surroundings to see, so with them every tile is looked at by itself.
+    """
+    from napari_semclass.model.windows import windows_of
+
+    return not labelled.imported.any() and windows_of(base.network) is not None
 
 
 def labelled_features(
@@ -152,7 +163,7 @@ def labelled_features(
     """
     from napari_semclass.classify.features import feature_steps
 
-    stop = stop or threading.Event()
+    stop, windows = stop or threading.Event(), learns_windows(labelled, base)
     parts: list[NDArray[np.float32]] = []
     for index, source in enumerate(labelled.sources):
         boxes = labelled.boxes[labelled.source_index == index]
@@ -161,7 +172,15 @@ def labelled_features(
         tile = source.imported or source.tile or labelled.tile
         levels = GreyRange(0, 255) if source.imported else None
         for step in feature_steps(
-            source.micrograph, base, boxes, tile=tile, levels=levels, device=device, cache=cache, stop=stop
+            source.micrograph,
+            base,
+            boxes,
+            tile=tile,
+            levels=levels,
+            device=device,
+            cache=cache,
+            stop=stop,
+            windows=windows,
         ):
             yield Looking(before + step.done, len(labelled))
         if step is None or step.done < step.total:

@@ -2,11 +2,11 @@
 
 import threading
 from collections import deque
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,9 +21,11 @@ from napari_semclass.classify.scale import scale_note
 from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.versions import versions
 from napari_semclass.classify.whole import whole_crops
+from napari_semclass.classify.windows import Ground, shared_maps, windows_note
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.model import Model
 from napari_semclass.model.device import PRECISIONS
+from napari_semclass.model.network import BLANK
 from napari_semclass.model.preprocess import square
 
 # Pixels read at a time: large enough that a chunk of a zarr is seldom read twice, small in memory.
@@ -98,7 +100,8 @@ def classification_steps(
             forward.batch = settings.batch or found.batch
     side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
-    made["note"] = "; ".join(filter(None, (micrograph.note, scale_note(micrograph.pixel_size, side, model.card))))
+    notes = scale_note(micrograph.pixel_size, side, model.card), windows_note(model, settings.mode, side, grid.stride)
+    made["note"] = "; ".join(filter(None, (micrograph.note, *notes)))
     if found is not None:
         made["pace"] = asdict(found)
     prediction = Prediction(
@@ -123,20 +126,76 @@ def classification_steps(
     done = int(prediction.done.sum())
     if done:
         yield Step(prediction, done, len(grid))
+    known = prediction.done
+    answers = _by_window if model.card.windows else _by_tile
+    with closing(answers(micrograph, grid, levels, forward, known, stop)) as batches:
+        for batch, shares, strange, block in batches:
+            done += int(np.count_nonzero(~prediction.done[batch]))
+            _fill(prediction, batch, shares, strange)
+            made["precision"] = forward.precision_name  # may have changed: see Forward
+            yield Step(prediction, done, len(grid))
+            if partial is not None and block is not None:
+                partial.keep(prediction, block)
+
+
+# Indices of tiles, what is found of them, and the block that is complete with them.
+_Answers = tuple[NDArray[np.int64], NDArray[np.float32], NDArray[np.float32] | None, NDArray[np.int64] | None]
+
+
+def _by_tile(
+    micrograph: Micrograph,
+    grid: TileGrid,
+    levels: GreyRange,
+    forward: Forward,
+    known: NDArray[np.bool_],
+    stop: threading.Event,
+) -> Generator[_Answers, None, None]:
+    """Each tile by itself."""
     most = max(1, _BATCH_PX // grid.tile**2)
-    with closing(_read_ahead(micrograph, grid, levels, prediction.done)) as blocks:
+
+    def read(part: tuple[range, range]) -> tuple[NDArray[np.int64], _Cut]:
+        return _indices(grid, *part), _cutter(micrograph, grid, levels, *part)
+
+    todo = (part for part in grid.blocks(_BLOCK_PX) if not known[_indices(grid, *part)].all())
+    with closing(_ahead(todo, read)) as blocks:
         for block, cut in blocks:
             indices = block
             while len(indices):
                 if stop.is_set():
                     return
                 batch, indices = np.split(indices, [min(forward.batch, most)])
-                done += len(batch) - int(np.isfinite(prediction.probabilities[batch, 0]).sum())
-                _fill(prediction, batch, *forward.answers(np.stack([cut(int(index)) for index in batch])))
-                made["precision"] = forward.precision_name  # may have changed: see Forward
-                yield Step(prediction, done, len(grid))
-            if partial is not None:
-                partial.keep(prediction, block)
+                found = forward.answers(np.stack([cut(int(index)) for index in batch]))
+                yield batch, *found, None if len(indices) else block
+
+
+def _by_window(
+    micrograph: Micrograph,
+    grid: TileGrid,
+    levels: GreyRange,
+    forward: Forward,
+    known: NDArray[np.bool_],
+    stop: threading.Event,
+) -> Generator[_Answers, None, None]:
+    """All tiles of a block from one feature map."""
+    maps, boxes = shared_maps(micrograph, levels, forward, grid.tile), grid.boxes()
+
+    def read(block: NDArray[np.int64]) -> tuple[NDArray[np.int64], Ground]:
+        return block, maps.read(boxes[block])
+
+    todo = (block for block in maps.blocks(boxes, np.arange(len(grid))) if not known[block].all())
+    with closing(_ahead(todo, read)) as blocks:
+        for block, ground in blocks:
+            left = len(block)
+            for places, features in maps.features(ground, boxes[block], stop):
+                shares, strange = forward.answers_of(features)
+                if strange is not None:
+                    for index in np.flatnonzero(strange <= 1):
+                        if maps.blank(ground, boxes[block[places[index]]]):
+                            strange[index] = BLANK
+                left -= len(places)
+                yield block[places], shares, strange, None if left else block
+            if stop.is_set():
+                return
 
 
 def _sample(micrograph: Micrograph, grid: TileGrid, levels: GreyRange, count: int) -> NDArray[np.float32]:
@@ -155,30 +214,29 @@ def _fill(prediction: Prediction, tiles: NDArray[np.int64], shares: Any, strange
 
 
 _Cut = Callable[[int], NDArray[np.float32]]
+_Part = TypeVar("_Part")
+_Read = TypeVar("_Read")
 
 
-def _read_ahead(
-    micrograph: Micrograph, grid: TileGrid, levels: GreyRange, known: NDArray[np.bool_]
-) -> Generator[tuple[NDArray[np.int64], _Cut], None, None]:
-    """Blocks of tiles not known yet, the next one being read and normalised in a thread while this one is computed."""
+def _cutter(micrograph: Micrograph, grid: TileGrid, levels: GreyRange, rows: range, columns: range) -> _Cut:
+    """Read and normalise a block of tiles; gives each of them by its index."""
+    top, left = grid.rows[rows[0]][0], grid.columns[columns[0]][0]
+    bottom, right = grid.rows[rows[-1]][1], grid.columns[columns[-1]][1]
+    block = levels.normalise(micrograph.read(top, bottom, left, right))
 
-    def read(rows: range, columns: range) -> tuple[NDArray[np.int64], _Cut]:
-        top, left = grid.rows[rows[0]][0], grid.columns[columns[0]][0]
-        bottom, right = grid.rows[rows[-1]][1], grid.columns[columns[-1]][1]
-        block = levels.normalise(micrograph.read(top, bottom, left, right))
+    def cut(index: int) -> NDArray[np.float32]:
+        y0, x0, y1, x1 = grid.box(index)
+        return square(block[y0 - top : y1 - top, x0 - left : x1 - left], grid.tile)
 
-        def cut(index: int) -> NDArray[np.float32]:
-            y0, x0, y1, x1 = grid.box(index)
-            return square(block[y0 - top : y1 - top, x0 - left : x1 - left], grid.tile)
+    return cut
 
-        return _indices(grid, rows, columns), cut
 
+def _ahead(todo: Iterable[_Part], read: Callable[[_Part], _Read]) -> Generator[_Read, None, None]:
+    """What is read of each part, the next one being read in a thread while this one is computed."""
     with ThreadPoolExecutor(1, "semclass-read") as pool:
         waiting = None
-        for rows, columns in grid.blocks(_BLOCK_PX):
-            if known[_indices(grid, rows, columns)].all():
-                continue
-            coming = pool.submit(read, rows, columns)
+        for part in todo:
+            coming = pool.submit(read, part)
             if waiting is not None:
                 yield waiting.result()
             waiting = coming

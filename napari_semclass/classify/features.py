@@ -14,6 +14,7 @@ from torch import nn
 
 from napari_semclass.classify.feature_cache import FeatureCache
 from napari_semclass.classify.forward import Forward
+from napari_semclass.classify.windows import shared_maps
 from napari_semclass.errors import ModelError
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.micrograph.micrograph import LARGEST_FIELD_PX
@@ -52,6 +53,7 @@ def feature_steps(
     device: str = "auto",
     cache: FeatureCache | None = None,
     stop: threading.Event | None = None,
+    windows: bool = False,
 ) -> Generator[FeatureStep, None, None]:
     """Features of tiles, from the cache where it has them.
 
@@ -73,11 +75,14 @@ def feature_steps(
     cache : FeatureCache
     stop : threading.Event
         When set, ends after the current batch; what was computed is cached.
+    windows : bool
+        Average a feature map of the micrograph over each tile's place (see `classify.windows`), in place of looking at
+        each tile by itself.
 
     Raises
     ------
     ModelError
-        When the network does not end in one linear classifier.
+        When the network does not end in one linear classifier, or cannot do windows that are asked for.
     MicrographError, DeviceError
         Pixels that cannot be read; a device that fails.
     """
@@ -86,7 +91,7 @@ def feature_steps(
     width = linear_classifier(model).in_features
     steps = model.card.preprocessing
     levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
-    key = _key(micrograph, model, levels, tile, forward)
+    key = _key(micrograph, model, levels, tile, forward, windows)
     known = cache.read(key)
     held = [_sound(known.get(tuple(box)), width) for box in boxes.tolist()]
     missing = np.array([index for index, one in enumerate(held) if one is None], dtype=np.int64)
@@ -98,10 +103,9 @@ def feature_steps(
     yield FeatureStep(features, done, len(boxes))
     computed: list[NDArray[np.int64]] = []
     try:
-        for indices, tiles in _cut(micrograph, levels, boxes, missing, tile, forward):
-            if stop.is_set():
-                return
-            features[indices] = _look(forward, tiles)
+        looks = _by_window if windows else _by_tile
+        for indices, found in looks(micrograph, levels, boxes, missing, tile, forward, stop):
+            features[indices] = found
             computed.append(indices)
             done += len(indices)
             yield FeatureStep(features, done, len(boxes))
@@ -139,7 +143,7 @@ def micrograph_id(micrograph: Micrograph) -> str:
     return _IDS[micrograph]
 
 
-def _key(micrograph: Micrograph, model: Model, levels: GreyRange, tile: int, forward: Forward) -> str:
+def _key(micrograph: Micrograph, model: Model, levels: GreyRange, tile: int, forward: Forward, windows: bool) -> str:
     """Whatever features depend on but the box; not the head, so that a new head finds them."""
     parts = [
         micrograph_id(micrograph),
@@ -147,6 +151,8 @@ def _key(micrograph: Micrograph, model: Model, levels: GreyRange, tile: int, for
         json.dumps(asdict(model.card.preprocessing), sort_keys=True),
         f"{levels.low!r} {levels.high!r} {tile} {model.card.input_size} {model.card.backbone} {forward.precision_name}",
     ]
+    # What is a window's surrounding ends at a data bar.
+    parts += [f"windows {micrograph.specimen}"] if windows else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -181,6 +187,43 @@ def linear_classifier(model: Model) -> nn.Linear:
             "choose another model or train it."
         )
     return classifier
+
+
+_Looks = Iterator[tuple[NDArray[np.int64], _Features]]
+
+
+def _by_tile(
+    micrograph: Micrograph,
+    levels: GreyRange,
+    boxes: _Boxes,
+    wanted: NDArray[np.int64],
+    tile: int,
+    forward: Forward,
+    stop: threading.Event,
+) -> _Looks:
+    """Indices of boxes and their features, a batch at a time."""
+    for indices, tiles in _cut(micrograph, levels, boxes, wanted, tile, forward):
+        if stop.is_set():
+            return
+        yield indices, _look(forward, tiles)
+
+
+def _by_window(
+    micrograph: Micrograph,
+    levels: GreyRange,
+    boxes: _Boxes,
+    wanted: NDArray[np.int64],
+    tile: int,
+    forward: Forward,
+    stop: threading.Event,
+) -> _Looks:
+    """The same from feature maps of blocks."""
+    maps = shared_maps(micrograph, levels, forward, tile)
+    for block in maps.blocks(boxes, wanted):
+        if stop.is_set():
+            return
+        for places, found in maps.features(maps.read(boxes[block]), boxes[block], stop):
+            yield block[places], found
 
 
 def _cut(

@@ -86,6 +86,50 @@ class Forward:
             self.batch = max(1, self.batch // 2)
             _release_memory(self.device)
 
+    def feature_map(self, grey: NDArray[np.float32]) -> NDArray[np.float32]:
+        """The network's last feature map (y, x, channels) of one picture (height, width), in the size of its input.
+
+        Raises
+        ------
+        MemoryError
+            When the device has too little memory for it.
+        DeviceError, ModelError
+            As `answers`.
+        """
+        try:
+            with torch.inference_mode():
+                picture = torch.from_numpy(np.ascontiguousarray(grey)).to(self.device)
+                found = self._map(picture)
+                if self.precision != torch.float32 and found.isnan().any():
+                    self.precision = torch.float32  # as in `_answers`
+                    found = self._map(picture)
+                self._refuse_nan(found)
+                return found.permute(1, 2, 0).contiguous().cpu().numpy()
+        except (RuntimeError, MemoryError) as error:
+            if not (isinstance(error, MemoryError) or is_out_of_memory(error)):
+                raise DeviceError(f"{self.device_name}: computing failed ({brief(error)}).") from error
+        _release_memory(self.device)
+        raise MemoryError
+
+    def _map(self, picture: Tensor) -> Tensor:
+        """Of the picture, or on average of its flips and turns, each turned back; (channels, y, x)."""
+        total: Tensor | None = None
+        for flipped in (False, True) if self.dihedral else (False,):
+            for turns in range(4) if self.dihedral else (0,):
+                view = (picture.flip(0) if flipped else picture).rot90(turns)
+                found = self.model.feature_map(view, self.precision).rot90(-turns, (1, 2))
+                found = found.flip(1) if flipped else found
+                total = found if total is None else total + found
+        assert total is not None  # noqa: S101 - there is always one view
+        return total / 8 if self.dihedral else total
+
+    def answers_of(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+        """What `answers` gives, from features (n, features)."""
+        with torch.inference_mode():
+            shares, strange = self.model.answers_of(torch.from_numpy(features).to(self.device))
+            self._refuse_nan(shares)
+        return shares.cpu().numpy(), None if strange is None else strange.cpu().numpy()
+
     def _answers(self, tiles: Tensor) -> tuple[Tensor, Tensor | None]:
         with torch.inference_mode():
             views = _dihedral(tiles) if self.dihedral else [tiles]
@@ -94,10 +138,13 @@ class Forward:
                 # Some networks pass what float16 can hold; from here on this one computes in float32.
                 self.precision = torch.float32
                 mean, strange = self._mean(views)
-        if mean.isnan().any():
+        self._refuse_nan(mean)
+        return mean, strange
+
+    def _refuse_nan(self, found: Tensor) -> None:
+        if found.isnan().any():
             name = self.model.card.name
             raise ModelError(f"model {name}: its answer is not a number (NaN); the model is damaged, train it again.")
-        return mean, strange
 
     def _mean(self, views: list[Tensor]) -> tuple[Tensor, Tensor | None]:
         answers = [self.model.answers(view, self.precision) for view in views]

@@ -108,7 +108,9 @@ def export_model(
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path}: cannot be written ({error.strerror or brief(error)}).") from error
-    return Export(path, difference, format_.about)
+    # Runtimes are given tiles, one by one.
+    alone = "; here its tiles see their surroundings, there they do not, and its answers are worse"
+    return Export(path, difference, format_.about + (alone if model.card.windows else ""))
 
 
 def _checked(path: Path, to: str) -> Format:

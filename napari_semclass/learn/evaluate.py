@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -28,6 +28,9 @@ from napari_semclass.model import Card, Model
 Progress = Callable[[str, int, int], None]
 _COMPARED = 2000  # tiles or pictures on which splits are compared; more would take minutes
 _FEW_GROUPS = 10
+_ALONE = (
+    "The model learned from tiles with their surroundings; here it is shown them alone, and does worse than it would."
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -251,7 +254,9 @@ def _name(path: Path, folder: Path) -> str:
 
 
 def _warnings(card: Card, dataset: DataSet, sha256: str) -> tuple[str, ...]:
-    """What the card gives away about having seen these data."""
+    """What the card gives away about having seen these data, or about seeing them differently."""
+    if card.windows:
+        return (*_warnings(replace(card, windows=False), dataset, sha256), _ALONE)
     if sha256 not in card.provenance and all(test.data_sha256 != sha256 for test in card.tests):
         return ()
     known = f"The model's card names these very data (sha256 {sha256[:12]}…) among those it was made or tested with"

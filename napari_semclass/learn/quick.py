@@ -64,6 +64,7 @@ def fit_quick(
     title: str,
     tested: str,
     testable: bool = True,
+    windows: bool = False,
 ) -> QuickResult:
     """Fit a linear head, and test how well such a head does on groups it has not seen.
 
@@ -88,6 +89,8 @@ def fit_quick(
         What a group is, in words such as "tested on other images", or why nothing can be tested.
     testable : bool
         False shows no figures.
+    windows : bool
+        Whether `features` are those of windows, so that classifying has to take windows, too.
 
     Raises
     ------
@@ -131,6 +134,7 @@ def fit_quick(
         reliability=reliability,
         tests=() if metrics is None else (_test_result(metrics, tested),),
         provenance=_provenance(base),
+        windows=windows,
     )
     network = _with_head(base.network, head)
     sha256 = model_hash(stored_tensors(network, familiar), card)

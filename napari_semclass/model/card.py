@@ -100,6 +100,9 @@ class Card:
     pixel_size_range : (float, float) or None
         Smallest and largest pixel size seen in training, in metres per pixel of the network's input (pixel size times
         tile over input size), so that it holds for tiles of any size; None when unknown.
+    windows : bool
+        Whether the head was fitted on features averaged over each tile's place in a feature map of the whole
+        micrograph, so that tiles see their surroundings; then they are classified so, else each by itself.
     temperature : float
         Logits are divided by it before the softmax.
     unknown_threshold : float or None
@@ -134,6 +137,7 @@ class Card:
     provenance: _Text = ""
     licence: _Text = ""
     credit: _Text = ""
+    windows: bool = False
     card_version: Literal[1] = CARD_VERSION
 
     @model_validator(mode="after")
@@ -150,7 +154,10 @@ class Card:
 
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, so that equal cards have equal hashes."""
-        return json.dumps(asdict(self), sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        said = asdict(self)
+        if not self.windows:  # so that earlier models keep their hash, and earlier programs read those of today
+            del said["windows"]
+        return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 
 _CARDS = TypeAdapter(Card)

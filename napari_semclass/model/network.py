@@ -15,7 +15,7 @@ from napari_semclass.model.familiar import Familiar
 from napari_semclass.model.preprocess import is_blank, network_input
 from napari_semclass.model.show import card_html, card_text
 
-_BLANK = 2.0  # strangeness of tiles that show nothing, whatever the network makes of them
+BLANK = 2.0  # strangeness of tiles that show nothing, whatever the network makes of them
 
 
 @dataclass(frozen=True, eq=False)
@@ -57,7 +57,28 @@ class Model:
             logits = self.logits(tiles, precision)
         strangeness = self.familiar.strangeness(torch.cat(heard), logits)
         blank = is_blank(tiles) & (strangeness <= 1)
-        return torch.softmax(logits / self.card.temperature, dim=1), strangeness.masked_fill(blank, _BLANK)
+        return torch.softmax(logits / self.card.temperature, dim=1), strangeness.masked_fill(blank, BLANK)
+
+    def answers_of(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
+        """The same of features (n, features), which the linear classifier is given; blank tiles go unnoticed."""
+        classifier = self.network.get_classifier()  # type: ignore[operator]
+        logits = nn.functional.linear(features, classifier.weight, classifier.bias)
+        strangeness = None if self.familiar is None else self.familiar.strangeness(features, logits)
+        return torch.softmax(logits / self.card.temperature, dim=1), strangeness
+
+    def feature_map(self, grey: Tensor, precision: torch.dtype = torch.float32) -> Tensor:
+        """The network's last feature map (channels, y, x), float32, of one picture (height, width) in [0, 1].
+
+        The picture keeps its size. Of each tile of `network_input` the average of this is what the linear classifier of
+        many a network is given; see `model.windows`.
+        """
+        steps = self.card.preprocessing
+        batch = ((grey - steps.mean) / steps.std).expand(1, 3, -1, -1)
+        if batch.device.type != "mps":
+            batch = batch.contiguous(memory_format=torch.channels_last)
+        with torch.autocast(batch.device.type, dtype=precision, enabled=precision != torch.float32):
+            found: Tensor = self.network.forward_features(batch)  # type: ignore[operator]
+        return found[0].float()
 
     def on(self, device: torch.device) -> "Model":
         """The same model with its network on `device`, in the memory layout that is fastest there.

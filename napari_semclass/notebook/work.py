@@ -70,9 +70,10 @@ def learn_work(
             break
     if result is None:
         return None
-    step, tile = None, plane.grid.tile
+    step, tile, windows = None, plane.grid.tile, result.model.card.windows
+    boxes = plane.grid.boxes()
     for step in feature_steps(
-        plane.micrograph, base, plane.grid.boxes(), tile=tile, device=device, cache=cache, stop=stop
+        plane.micrograph, base, boxes, tile=tile, device=device, cache=cache, stop=stop, windows=windows
     ):
         progress(step.done, step.total)
     if step is None or step.done < step.total:

@@ -175,7 +175,7 @@ def _predict(
     """Predict everything in view and draw it; then suggest what to mark next."""
     from napari_semclass.classify.features import feature_steps
 
-    device = wish.settings.device
+    device, windows = wish.settings.device, result.model.card.windows
     places: list[_Place] = []
     seen: list[NDArray[np.float32]] = []
     for target in wish.view:
@@ -183,7 +183,9 @@ def _predict(
         for plane, micrograph in enumerate(target.micrographs):
             grid = grids[target.id][plane]
             step = None
-            looks = feature_steps(micrograph, base, grid.boxes(), tile=grid.tile, device=device, cache=cache, stop=stop)
+            looks = feature_steps(
+                micrograph, base, grid.boxes(), tile=grid.tile, device=device, cache=cache, stop=stop, windows=windows
+            )
             for step in looks:
                 yield Looking(step.done, step.total)
             if step is None or step.done < step.total:
