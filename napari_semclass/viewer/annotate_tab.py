@@ -59,7 +59,7 @@ class AnnotateTab(QWidget):
         keys: dict[str, Callable[[], None]] = {str(key): partial(self.mark, key) for key in KEYS}
         keys |= {UNMARK: partial(self.mark, 0), ACCEPT: self.accept, NEXT: self.next, UNDO: self.undo, WHY: self.why}
         self.exchange = MarkExchange(self.book, self.teacher, self.desk, inputs, board, state, self)
-        self.keys = MarkKeys(viewer, keys, unless=_left_to_layer)
+        self.keys = MarkKeys(viewer, self, keys, unless=_left_to_layer)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
