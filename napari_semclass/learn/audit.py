@@ -18,8 +18,8 @@ from napari_semclass.writing import replacing
 
 _UNEVEN = 3.0  # pictures of the largest category over those of the smallest
 _EACH_ITS_OWN = (
-    "Each picture counts as a specimen of its own. Where several show the same specimen, name it in the column group of "
-    "a manifest.csv; otherwise the figures are too good."
+    "Each picture counts as a specimen of its own. Where several show the same specimen, name it in the column group "
+    "of a manifest.csv; otherwise the figures are too good."
 )
 _NAMED = 5  # in a sentence; the file has all
 
