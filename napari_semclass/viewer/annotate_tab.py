@@ -226,9 +226,17 @@ class AnnotateTab(QWidget):
         self.next()
 
     def _tile_at_cursor(self) -> tuple[Image, int, tuple[int, int, int, int]] | None:
-        """The tile under the cursor on the topmost visible micrograph there."""
+        """The tile under the cursor on the topmost visible micrograph there.
+
+        One that has no tiles yet, as it is neither chosen nor marked, is chosen instead: what lies beneath it and
+        cannot be seen is not what the user points at.
+        """
         position = self._viewer.cursor.position
         for image in reversed([one for one in self._inputs.images() if one.visible]):
+            if str(image.unique_id) not in self.teacher.grids and _is_on(image, position):
+                self._inputs.choose_micrograph(image)
+                self._state.say(f"{image.name} is the micrograph now; press the key once more to mark it.")
+                return None
             place = self._place_on(image, position)
             if place is not None:
                 return place
@@ -338,6 +346,13 @@ class AnnotateTab(QWidget):
         if self.teacher.labelled is None or len(self.teacher.labelled.used) < 2:
             return _TOO_FEW
         return ""
+
+
+def _is_on(image: Image, position: tuple[float, ...]) -> bool:
+    """Whether a position of the viewer is within an image's pixels."""
+    where = image.world_to_data(position[-image.ndim :])
+    inside = all(-0.5 <= at < length - 0.5 for at, length in zip(where[-2:], image_shape(image)[-2:], strict=True))
+    return inside and plane_of(where, image_shape(image)[:-2]) is not None
 
 
 def _left_to_layer(layer: Layer, key: str) -> bool:

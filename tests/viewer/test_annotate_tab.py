@@ -119,6 +119,20 @@ def test_after_naming_a_category_its_key_marks_where_the_pointer_goes(annotating
     assert [category.key for category in annotating.book.categories.items] == keys
 
 
+def test_a_micrograph_that_was_not_chosen_is_marked_and_not_the_one_beneath_it(
+    annotating, dock, viewer, press, counted, three_bands, qtbot
+):
+    above = viewer.add_image(three_bands[:, ::-1].copy(), name="above")
+    dock.inputs.choose_micrograph(viewer.layers["bands"])
+    counted(0)
+    press(Qt.Key.Key_1, 40, DARK)
+    assert "above is the micrograph now" in dock.state.message
+    qtbot.waitUntil(lambda: str(above.unique_id) in annotating.teacher.grids, timeout=20_000)
+    press(Qt.Key.Key_1, 40, DARK)
+    counted(1)
+    assert [layer.name for layer in mark_layers(viewer)] == ["above · tiles"]
+
+
 def test_a_key_without_a_category_says_so(annotating, dock, press):
     press(Qt.Key.Key_9, 40, DARK)
     assert "No category has the key 9" in dock.state.message
