@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
+import torch
 from matplotlib.patches import Rectangle
 from numpy.typing import NDArray
 from PIL import Image
@@ -15,8 +16,8 @@ from napari_semclass import as_micrographs, load_model
 from napari_semclass.classify.features import feature_steps
 from napari_semclass.classify.figure import new_figure
 from napari_semclass.classify.grid import TileGrid, tile_grid
-from napari_semclass.learn.linear_head import LinearHead, fit_linear_head, fit_temperature
-from napari_semclass.learn.metrics import reliability
+from napari_semclass.learn.familiar import fit_familiar, parts_of, scaled
+from napari_semclass.learn.linear_head import LinearHead, fit_linear_head
 from napari_semclass.learn.random_split import RandomSplit, random_split_claim
 from napari_semclass.samples import synthetic_micrograph
 
@@ -26,17 +27,18 @@ if TYPE_CHECKING:
 
 OUT = Path(__file__).parents[1] / "docs" / "images"
 KINDS = ("Particles", "Nanowires", "Fibres", "Powder")
+STRANGERS = ("Porous_Sponge", "Patterned_surface", "Biological")
 SPECIMENS, LEARNED, DRAWS = 16, 4, 12  # of each kind: all there are, those learned from, and how often they are drawn
 SHAPE, TILE = (480, 640), 224
-GOOD, BAD, GREY = "#0072b2", "#d55e00", "#888888"
+GOOD, BAD = "#0072b2", "#d55e00"
 
 
 def main() -> None:
     """Draw all of them."""
     _grid()
-    features, labels, specimens = _tiles()
+    features, labels, specimens = _tiles(KINDS, SPECIMENS)
     _splits(features, labels, specimens)
-    _calibration(features, labels, specimens)
+    _confidence(features, labels, specimens)
 
 
 def _keep(figure: "Figure", name: str) -> None:
@@ -44,7 +46,7 @@ def _keep(figure: "Figure", name: str) -> None:
     whole = io.BytesIO()
     figure.savefig(whole, dpi=110)
     with Image.open(whole) as picture:
-        picture.convert("RGB").quantize(128).save(OUT / f"{name}.png", optimize=True)
+        picture.convert("RGB").quantize(64).save(OUT / f"{name}.png", optimize=True)
 
 
 def _grid() -> None:
@@ -75,14 +77,14 @@ def _outlines(axes: "Axes", grid: TileGrid) -> None:
         )
 
 
-def _tiles() -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
-    """What the starter's network sees in all tiles, with kind and specimen of each."""
+def _tiles(kinds: Sequence[str], count: int) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.int64]]:
+    """What the starter's network sees in all tiles of these kinds, with kind and specimen of each."""
     model = load_model("starter")
     found: list[NDArray[np.float32]] = []
     labels: list[int] = []
     specimens: list[int] = []
-    for kind, category in enumerate(KINDS):
-        for seed in range(SPECIMENS):
+    for kind, category in enumerate(kinds):
+        for seed in range(count):
             (micrograph,) = as_micrographs(synthetic_micrograph(category, SHAPE, seed))
             boxes = tile_grid(SHAPE, TILE).boxes()
             *_, last = feature_steps(micrograph, model, boxes, tile=TILE, device="cpu")
@@ -117,13 +119,13 @@ def _splits(features: NDArray[np.float32], labels: NDArray[np.int64], specimens:
     schema, result = figure.subplots(1, 2, width_ratios=(1.1, 1))
     _schema(schema)
     names = ("tested on tiles\ndrawn at random", "tested on specimens\nkept apart", "what it does on\nnew specimens")
-    for at, (name, color) in enumerate(zip(names, (BAD, GOOD, "#009e73"), strict=True)):
+    for at, color in enumerate((BAD, GOOD, "#009e73")):
         spread = np.linspace(-0.12, 0.12, DRAWS)
         result.plot(at + spread, shares[:, at], "o", color=color, alpha=0.6, ms=5)
         result.plot([at - 0.25, at + 0.25], [shares[:, at].mean()] * 2, color=color, lw=3)
         result.text(at + 0.29, shares[:, at].mean(), f"{shares[:, at].mean():.0f} %", va="center", fontsize=9)
-        result.text(at, shares.min() - 6, name, ha="center", va="top", fontsize=8)
-    result.set(xticks=[], xlim=(-0.5, 2.7), ylabel="tiles right, %")
+    result.set(xlim=(-0.5, 2.7), ylabel="tiles right, %")
+    result.set_xticks(range(len(names)), names, fontsize=8)
     result.set_title(f"{DRAWS} draws of {LEARNED} specimens of each of {len(KINDS)} kinds", fontsize=9)
     _keep(figure, "tiles-splits")
 
@@ -146,38 +148,43 @@ def _schema(axes: "Axes") -> None:
     axes.set_axis_off()
 
 
-def _calibration(features: NDArray[np.float32], labels: NDArray[np.int64], specimens: NDArray[np.int64]) -> None:
-    """How often answers of a confidence are right, before and after the temperature; what refusing costs."""
-    scores, truth = [], []
-    for draw in range(DRAWS):
-        random = np.random.default_rng(draw)
-        own = _drawn(random, specimens)
-        others = ~own & _drawn(random, specimens, SPECIMENS // 2)
-        rest = ~own & ~others
-        head = fit_linear_head(features[own], labels[own], np.ones(own.sum()), len(KINDS), 1.0)
-        temperature = fit_temperature(head.logits(features[others]), labels[others])
-        logits = head.logits(features[rest])
-        scores.append((softmax(logits, axis=1), softmax(logits / temperature, axis=1)))
-        truth.append(labels[rest])
-    answers = np.concatenate(truth)
-    figure = new_figure(10, 3.7)
+def _confidence(features: NDArray[np.float32], labels: NDArray[np.int64], specimens: NDArray[np.int64]) -> None:
+    """How strange tiles of known and of unknown kinds are; what answering only when sure costs."""
+    random = np.random.default_rng(0)
+    own = _drawn(random, specimens, SPECIMENS // 2)
+    held = ~own & _drawn(random, specimens, 3 * SPECIMENS // 4)  # to set the limit by
+    new = ~own & ~held
+    head = _head(features[own], labels[own])
+    statistics = fit_familiar(features[own], labels[own])
+    statistics, _ = scaled(statistics, parts_of(statistics, features[held], head.logits(features[held])))
+    strangers, _, _ = _tiles(STRANGERS, SPECIMENS // 2)
+    figure = new_figure(10, 3.5)
     left, right = figure.subplots(1, 2)
-    left.plot([0, 1], [0, 1], color=GREY, lw=1, ls="--")
-    for which, name, color in ((0, "before", BAD), (1, "after", GOOD)):
-        shares = np.concatenate([pair[which] for pair in scores])
-        found = reliability(shares, answers)
-        print(f"calibration error {name}: {found.error:.3f}")
-        left.plot(found.confidence, found.accuracy, "o-", color=color, ms=4, label=f"{name} (error {found.error:.3f})")
-        order = np.argsort(-shares.max(axis=1))
-        hits = (shares.argmax(axis=1) == answers)[order]
-        if which:
-            coverage = np.arange(1, len(hits) + 1) / len(hits)
-            right.plot(100 * coverage[50:], 100 * (np.cumsum(hits) / np.arange(1, len(hits) + 1))[50:], color=color)
-    left.set(xlabel="confidence", ylabel="share of answers that are right", xlim=(0.2, 1.02), ylim=(0.2, 1.02))
-    left.legend(frameon=False, fontsize=8)
-    left.set_title("temperature, fitted on specimens of their own", fontsize=9)
-    right.set(xlabel="tiles answered, the surest first, %", ylabel="of these right, %")
-    right.set_title("answering only when sure", fontsize=9)
+    for tiles, scores, name, color in (
+        (features[new], head.logits(features[new]), "new specimens of the four kinds learned", GOOD),
+        (strangers, head.logits(strangers), f"{', '.join(STRANGERS)}", BAD),
+    ):
+        strange = statistics.strangeness(torch.from_numpy(tiles), torch.from_numpy(scores)).numpy()
+        print(f"{name}: {np.mean(strange > 1):.3f} of {len(strange)} are unknown")
+        bins = np.linspace(-2, 5, 43).tolist()
+        left.hist(np.clip(strange, -2, 5), bins=bins, density=True, color=color, alpha=0.6, label=name)
+    left.axvline(1, color="k", lw=1)
+    left.set_ylim(0, 1.3 * left.get_ylim()[1])
+    left.text(1.05, left.get_ylim()[1] * 0.7, "unknown", fontsize=9)
+    left.set(xlabel="strangeness (5 stands for more)", yticks=[], ylabel="share of tiles")
+    left.legend(frameon=False, fontsize=8, loc="upper right")
+    sure, hits = [], []
+    for draw in range(DRAWS):
+        own = _drawn(np.random.default_rng(draw), specimens)
+        shares = softmax(_head(features[own], labels[own]).logits(features[~own]), axis=1)
+        sure.append(shares.max(axis=1))
+        hits.append(shares.argmax(axis=1) == labels[~own])
+    ranked = np.concatenate(hits)[np.argsort(-np.concatenate(sure))]
+    answered = np.arange(1, len(ranked) + 1)
+    seen = slice(len(ranked) // 10, None)  # of fewer answers the share says little
+    right.plot((100 * answered / len(ranked))[seen], (100 * np.cumsum(ranked) / answered)[seen], color=GOOD)
+    right.set(xlabel="tiles of new specimens answered, the surest first, %", ylabel="of these right, %", xlim=(0, 102))
+    right.set_title(f"{DRAWS} draws of {LEARNED} specimens of each of {len(KINDS)} kinds", fontsize=9)
     _keep(figure, "confidence")
 
 
