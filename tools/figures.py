@@ -44,9 +44,9 @@ def main() -> None:
 def _keep(figure: "Figure", name: str) -> None:
     """Save small, in as many colours as a palette has."""
     whole = io.BytesIO()
-    figure.savefig(whole, dpi=110)
+    figure.savefig(whole, dpi=95)
     with Image.open(whole) as picture:
-        picture.convert("RGB").quantize(64).save(OUT / f"{name}.png", optimize=True)
+        picture.convert("RGB").quantize(160).save(OUT / f"{name}.png", optimize=True)
 
 
 def _grid() -> None:
