@@ -264,7 +264,7 @@ def _learn(meter: Meter, dock: "SemClassifier", folder: Path) -> None:
 
     _every(meter, "live: a mark every 1.5 s", 1500, mark)
     name = tab.panel.categories.topLevelItem(0)
-    _every(meter, "a category is renamed", 400, lambda turn: name is not None and name.setText(1, f"Pores {turn}"))
+    _every(meter, "a category is renamed", 1500, lambda turn: name is not None and name.setText(1, f"Pores {turn}"))
     project = folder / "kept.semclass"
     tab.desk.save_as(project)
     run_for(10, lambda: tab.panel.project_state.text() == project.name)

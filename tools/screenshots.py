@@ -104,7 +104,7 @@ def _annotate_and_train(theme: str) -> None:
     _, dock = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM classifier")
     if not isinstance(dock, SemClassifier):
         sys.exit("another widget answers to that name")
-    image = viewer.add_image(synthetic_mosaic((1120, 1344), seed=4)[0], name="synthetic mosaic")
+    image = viewer.add_image(synthetic_mosaic((2464, 3136), seed=6)[0], name="synthetic mosaic")
     wait(lambda: dock.classifying._speed is not None)
     tab = dock.annotating
     dock.tabs.setCurrentIndex(1)
@@ -113,33 +113,40 @@ def _annotate_and_train(theme: str) -> None:
     wait(lambda: dock.state.problem)
     take("annotate-error")
     tab.panel.live.setChecked(False)
-    truth = synthetic_mosaic((1120, 1344), seed=4)[1]
+    truth = synthetic_mosaic((2464, 3136), seed=6)[1]
     wait(lambda: bool(tab.teacher.grids))
     (grid,) = tab.teacher.grids[str(image.unique_id)]
-    names: dict[int, str] = {}
-    for index, (y0, x0, y1, x1) in enumerate(grid.boxes().tolist()):
+    pure: dict[int, list[tuple[int, int, int, int]]] = {}
+    for y0, x0, y1, x1 in grid.boxes().tolist():
         values = np.unique(truth[y0:y1, x0:x1])
-        if len(values) == 1 and index % 2 == 0:
-            value = int(values[0])
-            if value not in names:
-                names[value] = f"Phase {chr(65 + len(names))}"
-                tab.add_category()
-                tab.panel.categories.currentItem().setText(1, names[value])
-            number = next(item.number for item in tab.book.categories.items if item.name == names[value])
-            tab.book.mark_tile(image, 0, (y0, x0, y1, x1), number)
+        if len(values) == 1:
+            pure.setdefault(int(values[0]), []).append((y0, x0, y1, x1))
+    # Two places of each, a tile or more apart: what is tested needs another place than what is learned from.
+    places = {
+        value: (boxes[:3], [box for box in boxes if box[0] >= boxes[2][2] + 224][-3:])
+        for value, boxes in pure.items()
+        if len(boxes) > 5
+    }
+    for first, second in [each for each in places.values() if len(each[1]) == 3][:4]:
+        tab.add_category()
+        row = tab.panel.categories.currentItem()
+        tab.panel.categories.closePersistentEditor(row, 1)
+        row.setText(1, f"Phase {chr(64 + len(tab.book.categories.items))}")
+        number = tab.book.categories.items[-1].number
+        for box in (*first, *second):
+            tab.book.mark_tile(image, 0, box, number)
     wait(lambda: tab.teacher.labelled is not None and len(tab.teacher.labelled) > 6)
     take("annotate-marked")
     tab.learn()
     wait(lambda: "Learned in" in tab.panel.learned.text(), 300)
     take("annotate-learned")
-    tab.next()
+    tab.marking.next()
     wait(lambda: tab.suggesting.asked is not None)
     take("annotate-next")
     window.resize(800, 600)
     wait(lambda: True)
     take("annotate-small")
     window.resize(1100, 820)
-    tab.suggesting.end()
     dock.tabs.setCurrentIndex(2)
     wait(lambda: dock.training._shelf is not None)
     take("train-ready")

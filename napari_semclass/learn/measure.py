@@ -253,14 +253,14 @@ def _with_intervals(
     overall, each = _shares(counts.sum(axis=1)[:, None])
     low, high = np.nanpercentile(np.concatenate([drawn[0] for drawn in draws]), [2.5, 97.5], axis=0)
     low_each, high_each = np.nanpercentile(np.concatenate([drawn[1] for drawn in draws]), [2.5, 97.5], axis=0)
-    several = (counts[2] > 0).sum(axis=0) > 1
+    with_it = (counts[2] > 0).sum(axis=0)
     return (
-        [_share(*values, groups > 1) for values in zip(overall[0], low, high, strict=True)],
+        [_share(*values, groups) for values in zip(overall[0], low, high, strict=True)],
         [
             (
-                _share(each[0, 0, index], low_each[0, index], high_each[0, index], several[index]),
-                _share(each[0, 1, index], low_each[1, index], high_each[1, index], several[index]),
-                _share(each[0, 2, index], low_each[2, index], high_each[2, index], several[index]),
+                _share(each[0, 0, index], low_each[0, index], high_each[0, index], with_it[index]),
+                _share(each[0, 1, index], low_each[1, index], high_each[1, index], with_it[index]),
+                _share(each[0, 2, index], low_each[2, index], high_each[2, index], with_it[index]),
             )
             for index in range(counts.shape[2])
         ],
@@ -284,9 +284,19 @@ def _shares(counts: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[n
     return np.stack([accuracy, *macro], axis=1), np.stack([precision, recall, f1], axis=1)
 
 
-def _share(value: float, low: float, high: float, several_groups: bool) -> Share:
-    """Drawing one group again and again would give an interval of no width: nothing is known of others."""
-    return Share(float(value), float(low), float(high)) if several_groups else Share(float(value), 0.0, 1.0)
+def _share(value: float, low: float, high: float, groups: int) -> Share:
+    """A share of so many groups, with an interval that is never without width.
+
+    Drawing one group again and again says nothing of others. Where all of several groups are right throughout (or
+    wrong), every draw is, too; then the groups are taken for single answers (Clopper and Pearson, Biometrika 1934).
+    """
+    if groups < 2:
+        low, high = 0.0, 1.0
+    elif low == high == 1:
+        low = 0.025 ** (1 / groups)
+    elif low == high == 0:
+        high = 1 - 0.025 ** (1 / groups)
+    return Share(float(value), float(low), float(high))
 
 
 def _plain(key: str, share: Share | None) -> dict[str, Any]:

@@ -9,7 +9,6 @@ from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QVBoxLayout, QWidget
 
 from napari_semclass.annotate.categories import KEYS, Categories
-from napari_semclass.annotate.planes import plane_of
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.units import time_text
 from napari_semclass.viewer.adopt_dialog import AdoptDialog
@@ -18,11 +17,12 @@ from napari_semclass.viewer.checking import Checking
 from napari_semclass.viewer.classify_tab import ClassifyTab
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
-from napari_semclass.viewer.learn_job import Learned, Suggestion
+from napari_semclass.viewer.learn_job import Learned
 from napari_semclass.viewer.mark_book import MarkBook
 from napari_semclass.viewer.mark_exchange import WISHES, MarkExchange
 from napari_semclass.viewer.mark_keys import MarkKeys
-from napari_semclass.viewer.mark_layers import SPECIMEN_KEY, adopt, image_shape, specimen_of
+from napari_semclass.viewer.mark_layers import SPECIMEN_KEY, adopt, specimen_of
+from napari_semclass.viewer.marking import Marking
 from napari_semclass.viewer.project_desk import ProjectDesk
 from napari_semclass.viewer.state import DockState
 from napari_semclass.viewer.suggesting import Suggesting
@@ -56,10 +56,7 @@ class AnnotateTab(QWidget):
         self.teacher = Teacher(
             viewer, self.book, inputs, classifying, board, lambda: self.desk.quick_file().parent, self
         )
-        keys: dict[str, Callable[[], None]] = {str(key): partial(self.mark, key) for key in KEYS}
-        keys |= {UNMARK: partial(self.mark, 0), ACCEPT: self.accept, NEXT: self.next, UNDO: self.undo, WHY: self.why}
         self.exchange = MarkExchange(self.book, self.teacher, self.desk, inputs, board, state, self)
-        self.keys = MarkKeys(viewer, self, keys, unless=_left_to_layer)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addWidget(self.panel)
@@ -67,6 +64,12 @@ class AnnotateTab(QWidget):
             viewer, self.book, self.teacher, self.suggesting, inputs, classifying, board, state, self
         )
         layout.addWidget(self.checking.panel)
+        self.marking = marking = Marking(
+            viewer, self.book, self.teacher, self.suggesting, self.checking, self.panel, inputs, state
+        )
+        keys: dict[str, Callable[[], None]] = {str(key): partial(marking.mark, key) for key in KEYS}
+        keys |= {UNMARK: partial(marking.mark, 0), ACCEPT: marking.accept, NEXT: marking.next, UNDO: marking.undo}
+        self.keys = MarkKeys(viewer, self, keys | {WHY: self.why}, unless=_left_to_layer)
         self._wire()
         self._show_problems()
 
@@ -77,7 +80,7 @@ class AnnotateTab(QWidget):
         panel.adopt_requested.connect(self.adopt)
         panel.learn_requested.connect(self.learn)
         panel.live_changed.connect(self._set_live)
-        panel.next_requested.connect(self.next)
+        panel.next_requested.connect(self.marking.next)
         panel.why_requested.connect(self.why)
         panel.project_requested.connect(self._project_wish)
         panel.specimen_changed.connect(self._specimen_changed)
@@ -102,7 +105,11 @@ class AnnotateTab(QWidget):
 
     def shown(self, visible: bool) -> None:
         """The tab came to the front or went back: keys are taken only while it is in front."""
-        (self.keys.hold if visible else self.keys.release)()
+        if visible:
+            self.keys.hold()
+        else:
+            self.keys.release()
+            self.marking.pause()
 
     def let_go(self) -> None:
         """Save what is marked and let go of the viewer; the layers stay."""
@@ -167,94 +174,6 @@ class AnnotateTab(QWidget):
     def _project_wish(self, wish: str) -> None:
         (self.exchange if wish in WISHES else self.desk).do(wish)
 
-    # -- marks ----------------------------------------------------------------------------------------------------
-
-    def mark(self, key: int) -> None:
-        """What a number key means: of the selected shapes, of the tile asked about, or of the tile at the cursor."""
-        category = self.book.categories.by_key(key) if key else None
-        if key and category is None:
-            self._state.say(f"No category has the key {key}.", problem=True)
-            return
-        number = category.number if category else 0
-        if number:
-            self.panel.categories.choose(number)
-            self.book.choose(number)
-        active = self._viewer.layers.selection.active
-        if number and isinstance(active, Labels) and active in self.book.layers():
-            return  # it is now what the brush paints
-        if number and self.book.mark_selected(active, number):
-            return
-        asked = self.suggesting.asked
-        if asked is not None:
-            self._answer(asked, number)
-            return
-        place = self._tile_at_cursor()
-        if place is not None:
-            self.book.mark_tile(*place, number)
-
-    def accept(self) -> None:
-        """The predicted category of the tile asked about is right."""
-        asked = self.suggesting.asked
-        if asked is None:
-            return
-        held = self.book.categories.by_name(asked.category)
-        if held is not None:
-            self._answer(asked, held.number)
-
-    def next(self) -> None:
-        """Go to the tile whose mark would teach most; while labels are checked, to the next doubted one."""
-        if self.checking.is_asking:
-            self.checking.keep()
-            return
-        asked = self.suggesting.next()
-        if asked is None:
-            if self.panel.next.isEnabled():
-                self._state.say("Learn once more for new suggestions." if self.teacher.names else "Learn first.")
-            return
-        self._state.say(f"Is this {asked.category}? A: yes; 1 to 9: another category; N: next.")
-
-    def undo(self) -> None:
-        """Take back the last mark made by key, box or point."""
-        if not self.book.undo():
-            self._state.say("There is no mark to take back.")
-
-    def _answer(self, asked: Suggestion, number: int) -> None:
-        if self.checking.is_asking:
-            self.checking.relabel(number)
-            return
-        self.book.mark_tile(asked.target.layer, asked.plane, asked.box, number)
-        self.next()
-
-    def _tile_at_cursor(self) -> tuple[Image, int, tuple[int, int, int, int]] | None:
-        """The tile under the cursor on the topmost visible micrograph there.
-
-        One that has no tiles yet, as it is neither chosen nor marked, is chosen instead: what lies beneath it and
-        cannot be seen is not what the user points at.
-        """
-        position = self._viewer.cursor.position
-        for image in reversed([one for one in self._inputs.images() if one.visible]):
-            if str(image.unique_id) not in self.teacher.grids and _is_on(image, position):
-                self._inputs.choose_micrograph(image)
-                self._state.say(f"{image.name} is the micrograph now; press the key once more to mark it.")
-                return None
-            place = self._place_on(image, position)
-            if place is not None:
-                return place
-        return None
-
-    def _place_on(
-        self, image: Image, position: tuple[float, ...]
-    ) -> tuple[Image, int, tuple[int, int, int, int]] | None:
-        grids = self.teacher.grids.get(str(image.unique_id))
-        if grids is None:
-            return None
-        where = image.world_to_data(position[-image.ndim :])
-        plane = plane_of(where, image_shape(image)[:-2])
-        if plane is None:
-            return None
-        tile = grids[plane].tile_at(where[-2] + 0.5, where[-1] + 0.5)
-        return None if tile is None else (image, plane, grids[plane].box(tile))
-
     # -- learning -------------------------------------------------------------------------------------------------
 
     def learn(self) -> None:
@@ -272,8 +191,7 @@ class AnnotateTab(QWidget):
 
     def why(self) -> None:
         """Show what speaks for the category of the tile asked about, or under the cursor."""
-        asked = self.suggesting.asked
-        place = (asked.target.layer, asked.plane, asked.box) if asked is not None else self._tile_at_cursor()
+        place = self.marking.place()
         model = self._inputs.model()
         if place is None or model is None:
             self._state.say("Point at a tile and press Y to see what speaks for its category.", problem=True)
@@ -346,13 +264,6 @@ class AnnotateTab(QWidget):
         if self.teacher.labelled is None or len(self.teacher.labelled.used) < 2:
             return _TOO_FEW
         return ""
-
-
-def _is_on(image: Image, position: tuple[float, ...]) -> bool:
-    """Whether a position of the viewer is within an image's pixels."""
-    where = image.world_to_data(position[-image.ndim :])
-    inside = all(-0.5 <= at < length - 0.5 for at, length in zip(where[-2:], image_shape(image)[-2:], strict=True))
-    return inside and plane_of(where, image_shape(image)[:-2]) is not None
 
 
 def _left_to_layer(layer: Layer, key: str) -> bool:

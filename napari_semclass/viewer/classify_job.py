@@ -20,9 +20,7 @@ from napari_semclass.errors import SemclassError
 from napari_semclass.micrograph import Micrograph
 from napari_semclass.model.card import Card
 from napari_semclass.viewer.layers import Target
-
-# Seconds between two updates of an overlay: smooth to the eye, little work for the GUI thread.
-_EVERY = 0.3
+from napari_semclass.viewer.tempo import Tempo
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,9 +38,12 @@ class Update:
 
 
 def classify_job(
-    targets: Sequence[Target], model_name: str, settings: Settings, stop: threading.Event
+    targets: Sequence[Target], model_name: str, settings: Settings, tempo: Tempo, stop: threading.Event
 ) -> Generator[Update, None, None]:
-    """Classify targets one after the other; a problem with one does not stop the rest."""
+    """Classify targets one after the other; a problem with one does not stop the rest.
+
+    `tempo` says how often to draw.
+    """
     from napari_semclass.classify.engine import classification_steps
     from napari_semclass.model.store import load_model
 
@@ -55,7 +56,7 @@ def classify_job(
         return finished / (time.perf_counter() - begun)
 
     for target in targets:
-        drawing = Drawing(target)
+        drawing = Drawing(target, tempo)
         predictions = drawing.predictions
         for plane, micrograph in enumerate(target.micrographs):
             if stop.is_set():
@@ -144,9 +145,9 @@ def models_job(stop: threading.Event) -> Generator[Any, None, None]:
 
     cards: Mapping[str, Card] = available_models()
     yield cards
-    # What napari's first Labels layer loads, half a second that would otherwise hold the GUI thread. Only modules:
-    # making a layer here would race with the GUI thread for pint's registry of units.
-    for module in ("pandas", "skimage.color.colorconv"):  # skimage loads what is in its packages on first use
+    # What napari's first Labels layer and the first learning load, a second that would otherwise hold the GUI thread.
+    # Only modules: making a layer here would race with the GUI thread for pint's registry of units.
+    for module in ("pandas", "skimage.color.colorconv", "skimage.draw", "napari_semclass.learn.quick"):
         import_module(module)
     if "starter" in cards and not stop.is_set():
         yield _speed("starter")
@@ -169,17 +170,18 @@ def _speed(model_name: str) -> tuple[str, float]:
 class Drawing:
     """The overlay of one target as it grows; what finished planes say is computed once."""
 
-    def __init__(self, target: Target) -> None:
+    def __init__(self, target: Target, tempo: Tempo | None = None) -> None:
         self._target = target
+        self._tempo = tempo or Tempo()
         self.predictions: list[Prediction | None] = [None] * len(target.micrographs)
         self._cells: list[Cells | None] = [None] * len(target.micrographs)
         self._summaries: list[Summary | None] = [None] * len(target.micrographs)
         self._drawn = time.perf_counter()
-        self._pause = _EVERY
+        self._pause = 0.0
 
     def is_due(self) -> bool:
         """Whether it is time for another update."""
-        return time.perf_counter() - self._drawn > self._pause
+        return time.perf_counter() - self._drawn > max(self._pause, self._tempo.pause)
 
     def finish(self, plane: int) -> None:
         """Take what is now known of a plane."""
@@ -197,7 +199,7 @@ class Drawing:
         data = label_pixels(self._cells, first.grid.shape, self._target.leading, len(first.answers))
         self._drawn = time.perf_counter()
         # Large stacks take long to draw: never more than a tenth of the time goes into it.
-        self._pause = max(_EVERY, 10 * (self._drawn - begun))
+        self._pause = 10 * (self._drawn - begun)
         return Update(done, total, rate, self._target, tuple(self.predictions), tuple(self._summaries), data)
 
 

@@ -36,6 +36,7 @@ from napari_semclass.viewer.results_panel import ResultsPanel
 from napari_semclass.viewer.run_panel import RunPanel
 from napari_semclass.viewer.settings_panel import SettingsPanel
 from napari_semclass.viewer.state import DockState, Phase
+from napari_semclass.viewer.tempo import Tempo
 
 # Typing a tile size fires an edit per key; tiles are counted once the user pauses.
 _PAUSE_MS = 250
@@ -50,6 +51,7 @@ class ClassifyTab(QWidget):
         self._viewer, self._inputs, self._board = viewer, inputs, board
         self.state = state
         self.targets = Targets()
+        self._tempo = Tempo()
         self._speed: tuple[str, float] | None = None
         self._problems: list[str] = []
         self._last: dict[str, str] = {}
@@ -116,7 +118,7 @@ class ClassifyTab(QWidget):
         self.state.done = self.state.total = 0
         self.state.phase = Phase.RUNNING
         self.state.say(f"Classifying {targets[0].name if len(targets) == 1 else f'{len(targets)} images'}…")
-        work = partial(classify_job, targets, model, settings)
+        work = partial(classify_job, targets, model, settings, self._tempo)
         self._board.start(
             "classify", work, partial(self._classified_some, model), partial(self._classify_ended, settings)
         )
@@ -180,6 +182,7 @@ class ClassifyTab(QWidget):
         if update.data is not None and update.target is not None:
             colors = self.results.shown_colors()
             shown = update.predictions, update.summaries, update.data
+            self._tempo.drawing()
             show_result(self._viewer, update.target, *shown, colors, model)
             self.results.refresh()
 

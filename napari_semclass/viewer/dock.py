@@ -7,7 +7,7 @@ from typing import Any
 
 import napari
 from qtpy.compat import isalive
-from qtpy.QtCore import QEvent, Qt, QTimer
+from qtpy.QtCore import QEvent, QSize, Qt, QTimer
 from qtpy.QtWidgets import QDockWidget, QFrame, QLabel, QScrollArea, QTabWidget, QVBoxLayout, QWidget
 
 from napari_semclass.errors import SemclassError
@@ -51,12 +51,12 @@ class SemClassifier(QWidget):
         self.classifying = ClassifyTab(napari_viewer, self.inputs, self.state, self.board)
         self.tabs = QTabWidget()
         self.annotating = AnnotateTab(napari_viewer, self.inputs, self.classifying, self.state, self.board)
-        self.tabs.addTab(_scrolled(self.classifying), "Classif&y")
-        self.tabs.addTab(_scrolled(self.annotating), "Anno&tate")
+        self.tabs.addTab(_Scrolled(self.classifying), "Classif&y")
+        self.tabs.addTab(_Scrolled(self.annotating), "Anno&tate")
         self.training = TrainTab(
             napari_viewer, self.board, self.state.say, lambda: self.annotating.teacher.marked, self.inputs.model
         )
-        self.tabs.addTab(_scrolled(self.training), "T&rain")
+        self.tabs.addTab(_Scrolled(self.training), "T&rain")
         self.message = QLabel()
         self._lay_out()
         self._wire()
@@ -217,10 +217,17 @@ def _dropped_model(event: Any) -> str | None:
     return next((path for path in paths if path.endswith(".safetensors")), None)
 
 
-def _scrolled(inside: QWidget) -> QScrollArea:
-    scroll = QScrollArea()
-    scroll.setWidget(inside)
-    scroll.setWidgetResizable(True)
-    scroll.setFrameShape(QFrame.Shape.NoFrame)
-    scroll.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
-    return scroll
+class _Scrolled(QScrollArea):
+    """Scrolls up and down only, and is wide enough that its bar covers nothing of what is inside."""
+
+    def __init__(self, inside: QWidget) -> None:
+        super().__init__()
+        self.setWidget(inside)
+        self.setWidgetResizable(True)
+        self.setFrameShape(QFrame.Shape.NoFrame)
+        self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
+
+    def minimumSizeHint(self) -> QSize:
+        """As wide as the inside and the bar need."""
+        least = self.widget().minimumSizeHint().width() + self.verticalScrollBar().sizeHint().width()
+        return QSize(least, super().minimumSizeHint().height())

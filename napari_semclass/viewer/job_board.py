@@ -35,8 +35,7 @@ class JobBoard(QObject):
 
         `on_news` gets what the work yields; `on_end` None after a good end, or the sentence about what went wrong.
         """
-        self.drop(kind)
-        job = Job(work, self)
+        job = Job(work, self, after=self.drop(kind))
 
         def heard(slot: Callable[..., None]) -> Callable[..., None]:
             """News that Qt had queued before the job was replaced, or the dock closed, must not arrive."""
@@ -61,12 +60,13 @@ class JobBoard(QObject):
         if kind in self._jobs:
             self._jobs[kind].stop()
 
-    def drop(self, kind: str) -> None:
-        """Stop a job and hear no more of it."""
+    def drop(self, kind: str) -> Job | None:
+        """Stop a job and hear no more of it; gives the job."""
         job = self._jobs.pop(kind, None)
         if job is not None:
             job.stop()
             job.blockSignals(True)
+        return job
 
     def let_go(self) -> None:
         """Stop all of them and hear no more; for good."""

@@ -29,16 +29,18 @@ class Job(QObject):
     """Runs a generator function in a thread.
 
     The function gets the stop event. What it yields arrives as `progressed`; then exactly one of `finished` or
-    `failed` (one sentence) follows, in the GUI thread, whatever the function raised.
+    `failed` (one sentence) follows, in the GUI thread, whatever the function raised. `after` is a job that was asked to
+    stop and that this one waits for, so that two never share the processor for one purpose.
     """
 
     progressed = Signal(object)
     finished = Signal()
     failed = Signal(str)
 
-    def __init__(self, work: Work, parent: QObject | None = None) -> None:
+    def __init__(self, work: Work, parent: QObject | None = None, after: "Job | None" = None) -> None:
         super().__init__(parent)
         self._work = work
+        self._after = after
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="semclass-job", daemon=True)
 
@@ -59,6 +61,12 @@ class Job(QObject):
     def _run(self) -> None:
         keep_triton_out()
         sys.setswitchinterval(min(sys.getswitchinterval(), _TURN_S))
+        if self._after is not None:
+            self._after.wait(_LAST_BATCH_S)
+            self._after = None  # or every job ever started would be kept
+        if self._stop.is_set():
+            self._emit("finished")
+            return
         try:
             with closing(self._work(self._stop)) as steps:
                 for step in steps:

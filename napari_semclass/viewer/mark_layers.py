@@ -7,6 +7,7 @@ import numpy as np
 from napari.components import ViewerModel
 from napari.layers import Image, Labels, Points, Shapes
 from napari.utils.colormaps import DirectLabelColormap
+from napari.utils.colormaps.standardize_color import transform_color
 from numpy.typing import NDArray
 from pandas import DataFrame, Series
 
@@ -175,14 +176,20 @@ def choose_category(layer: MarkLayer, category: MarkCategory) -> None:
         if value is not None:
             layer.selected_label = value
         return
+    wanted = {NUMBER: category.number, NAME: category.name}
+    face = _rgba(category.color, _FACE_ALPHA if isinstance(layer, Shapes) else 1.0)
+    same = _alike(layer.current_face_color, face)
+    if isinstance(layer, Shapes):
+        same &= _alike(layer.current_edge_color, _rgba(category.color))
+    if same and layer.feature_defaults.to_dict("records") == [wanted]:
+        return
     selected = set(layer.selected_data)
     layer.selected_data = set()  # napari would recolour what is selected
-    layer.feature_defaults = {NUMBER: category.number, NAME: category.name}
-    if isinstance(layer, Shapes):
-        layer.current_edge_color = category.color
-        layer.current_face_color = _rgba(category.color, _FACE_ALPHA)
-    else:
-        layer.current_face_color = category.color
+    layer.feature_defaults = wanted
+    if not same:  # each of these draws every mark again
+        layer.current_face_color = face
+        if isinstance(layer, Shapes):
+            layer.current_edge_color = category.color
     layer.selected_data = selected
 
 
@@ -203,11 +210,19 @@ def _column_of_names(layer: Shapes | Points) -> str | None:
 def _colour(layer: Shapes | Points, numbers: NDArray[np.int64], categories: Categories) -> None:
     colors = {item.number: item.color for item in categories.items}
     edges = np.array([_rgba(colors.get(int(n), "#808080")) for n in numbers])
-    if isinstance(layer, Shapes):
-        layer.edge_color = edges
-        layer.face_color = edges * np.array([1, 1, 1, _FACE_ALPHA], dtype=np.float32)
-    else:
+    if not isinstance(layer, Shapes):
         layer.face_color = edges
+        return
+    faces = edges * np.array([1, 1, 1, _FACE_ALPHA], dtype=np.float32)
+    # Either draws every shape again.
+    if not np.allclose(layer.edge_color, edges):
+        layer.edge_color = edges
+    if not np.allclose(layer.face_color, faces):
+        layer.face_color = faces
+
+
+def _alike(shown: Any, color: NDArray[np.float32]) -> bool:
+    return bool(np.allclose(transform_color(shown)[0], color, atol=1 / 255))
 
 
 def _rgba(color: str, alpha: float = 1.0) -> NDArray[np.float32]:

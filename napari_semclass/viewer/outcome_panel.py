@@ -4,8 +4,9 @@ from collections.abc import Sequence
 
 import numpy as np
 from numpy.typing import NDArray
-from qtpy.QtCore import Qt, Signal
-from qtpy.QtWidgets import QLabel, QPushButton, QVBoxLayout, QWidget
+from qtpy.compat import isalive
+from qtpy.QtCore import QPoint, Qt, QTimer, Signal
+from qtpy.QtWidgets import QLabel, QPushButton, QScrollArea, QVBoxLayout, QWidget
 
 from napari_semclass.annotate.outcome import Outcome
 from napari_semclass.viewer.confusion_table import ConfusionTable
@@ -66,6 +67,16 @@ class OutcomePanel(QWidget):
             wrong = outcome.tiles.mistakes()
             words = "Most confidently wrong: what it says, and what it is" if len(wrong) else "No answer was wrong."
             self._list(words, wrong.tolist())
+        QTimer.singleShot(0, self._come_into_view)  # once it has been laid out
+
+    def _come_into_view(self) -> None:
+        if not isalive(self):
+            return
+        area = self.parentWidget()
+        while area is not None and not isinstance(area, QScrollArea):
+            area = area.parentWidget()
+        if area is not None and area.widget() is not None:
+            area.verticalScrollBar().setValue(self.mapTo(area.widget(), QPoint(0, 0)).y())
 
     def show_picture(self, index: int, pixels: NDArray[np.uint8]) -> None:
         """Put in the picture of a held-out tile."""

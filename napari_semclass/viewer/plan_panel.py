@@ -19,11 +19,11 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.augmentation import Augmentation
 from napari_semclass.learn.plan import Held, Plan, read_plan, recipes
+from napari_semclass.viewer.fold import Fold
 from napari_semclass.viewer.plan_table import PlanTable, minutes_text
 
 _USUAL = "progressive"
@@ -73,6 +73,7 @@ class PlanPanel(QWidget):
         self._lay_out()
         self._wire()
         self.set_value(self._plan)
+        self.set_tile(None)
 
     def _lay_out(self) -> None:
         top = QFormLayout()
@@ -92,7 +93,7 @@ class PlanPanel(QWidget):
         layout.addWidget(self.minutes)
         layout.addWidget(self._more())
 
-    def _more(self) -> QCollapsible:
+    def _more(self) -> Fold:
         self.zoom = QCheckBox("magnify and shrink tiles a little")
         self.zoom.setToolTip("Off where physical size tells your categories apart")
         self.held = QSpinBox()
@@ -102,6 +103,11 @@ class PlanPanel(QWidget):
         self.tile = QSpinBox()
         self.tile.setRange(16, 16_384)
         self.tile.setSuffix(" px")
+        self.length = QDoubleSpinBox()
+        self.length.setRange(0, 100_000)
+        self.length.setDecimals(3)
+        self.length.setSpecialValueText("not fixed")
+        self.length.setSuffix(" µm")
         self.limit = QDoubleSpinBox()
         self.limit.setRange(0, 100_000)
         self.limit.setDecimals(0)
@@ -116,24 +122,17 @@ class PlanPanel(QWidget):
         self.device.setToolTip("auto takes a GPU where there is one")
         inside = QWidget()
         form = QFormLayout(inside)
-        form.setContentsMargins(0, 0, 0, 0)
         form.addRow(self.zoom)
         for text, field in (
             ("held out to test", self.held),
             ("tile", self.tile),
+            ("its true size", self.length),
             ("time limit", self.limit),
             ("seed", self.seed),
             ("compute on", self.device),
         ):
             form.addRow(text, field)
-        more = QCollapsible("More")
-        more.setContent(inside)
-        more.collapse(animate=False)
-        more.setDuration(0)
-        more.layout().setContentsMargins(0, 0, 0, 0)
-        more.content().layout().setContentsMargins(0, 0, 0, 0)
-        more.toggleButton().setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        return more
+        return Fold("More", inside)
 
     def _wire(self) -> None:
         self.recipe.activated.connect(self._recipe_chosen)
@@ -144,7 +143,7 @@ class PlanPanel(QWidget):
         self.remove.clicked.connect(self.table.remove_stage)
         self.estimate.clicked.connect(self.estimate_requested)
         self.zoom.toggled.connect(self._edited)
-        for box in (self.held, self.tile, self.limit, self.seed):
+        for box in (self.held, self.tile, self.length, self.limit, self.seed):
             box.setKeyboardTracking(False)
             box.valueChanged.connect(self._edited)
 
@@ -153,6 +152,13 @@ class PlanPanel(QWidget):
         held = self.held.value() / 100
         plan = self._plan
         zoom = (plan.augmentation.scale or self._zoom) if self.zoom.isChecked() else 0.0
+        length = self.length.value() or None
+        if (
+            length is not None
+            and plan.tile_um is not None
+            and abs(length - plan.tile_um) < 10 ** -self.length.decimals()
+        ):
+            length = plan.tile_um  # as the plan has it, to more digits than are shown
         kept = round(plan.held.share * 100) == self.held.value()
         return replace(
             plan,
@@ -161,6 +167,8 @@ class PlanPanel(QWidget):
             held=plan.held if kept else Held(held),
             tile=self.tile.value(),
             stride=min(plan.stride, self.tile.value()) if plan.stride != plan.tile else self.tile.value(),
+            tile_um=length,
+            stride_um=None if length is None or plan.stride_um is None else min(plan.stride_um, length),
             minutes=self.limit.value(),
             seed=self.seed.value(),
         )
@@ -173,6 +181,7 @@ class PlanPanel(QWidget):
         self.zoom.setChecked(plan.augmentation.scale > 0)
         self.held.setValue(round(plan.held.share * 100))
         self.tile.setValue(plan.tile)
+        self.length.setValue(plan.tile_um or 0)
         self.limit.setValue(plan.minutes)
         self.seed.setValue(plan.seed)
         self.blockSignals(False)
@@ -181,11 +190,21 @@ class PlanPanel(QWidget):
 
     def set_tile(self, tile: int | None) -> None:
         """Fix the tile to that of the marks; None lets it be chosen."""
+        chosen = tile is None and self.tile.isEnabled()
         self.tile.setEnabled(tile is None)
         self.tile.setToolTip("Side of a tile in pixels" if tile is None else "The tiles of the marks are learned")
-        self.tile.blockSignals(True)
-        self.tile.setValue(self._plan.tile if tile is None else tile)
-        self.tile.blockSignals(False)
+        self.length.setEnabled(tile is None)
+        self.length.setToolTip(
+            "Tiles of one physical size from pictures of any magnification, which must all say their pixel size"
+            if tile is None
+            else "Set it for the marks, beside the stride in the Classify tab"
+        )
+        if chosen:
+            return  # and stays as it is
+        for field, value in ((self.tile, self._plan.tile), (self.length, self._plan.tile_um or 0)):
+            field.blockSignals(True)
+            field.setValue(value if tile is None else tile if field is self.tile else 0)
+            field.blockSignals(False)
 
     def set_estimating(self, reason: str) -> None:
         """Why nothing can be estimated now, as a sentence; empty when it can."""

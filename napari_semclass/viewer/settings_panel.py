@@ -2,12 +2,12 @@
 
 from magicgui.widgets import CheckBox as MagicCheckBox
 from magicgui.widgets import ComboBox, Container
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtWidgets import QButtonGroup, QHBoxLayout, QRadioButton, QVBoxLayout, QWidget
-from superqt import QCollapsible
 
 from napari_semclass.classify.settings import Settings
 from napari_semclass.model.card import Card
+from napari_semclass.viewer.fold import Fold
 from napari_semclass.viewer.reject_panel import RejectPanel
 from napari_semclass.viewer.tile_size import TileSize
 
@@ -80,7 +80,7 @@ class SettingsPanel(QWidget):
         """Of the chosen micrograph: with it, tiles can be in micrometres."""
         self.size.set_pixel_size(metres)
 
-    def _more(self) -> QCollapsible:
+    def _more(self) -> Fold:
         self.device = ComboBox(
             label="compute on", choices=("auto", "cpu", "cuda", "mps"), tooltip="auto takes a GPU where there is one"
         )
@@ -93,16 +93,8 @@ class SettingsPanel(QWidget):
             tooltip="For pictures in which specimen is taken for a data bar; otherwise its rows are left out",
         )
         form = Container(widgets=[self.device, self.dihedral, self.keep_data_bar], labels=True)
-        form.native.layout().setContentsMargins(0, 0, 0, 0)
         form.changed.connect(self._edited)
-        more = QCollapsible("More")
-        more.setContent(form.native)
-        more.collapse(animate=False)
-        more.setDuration(0)
-        more.layout().setContentsMargins(0, 0, 0, 0)
-        more.content().layout().setContentsMargins(0, 0, 0, 0)
-        more.toggleButton().setFocusPolicy(Qt.FocusPolicy.StrongFocus)
-        return more
+        return Fold("More", form.native)
 
     def _edited(self, *_: object) -> None:
         self.size.set_possible("" if self.tiles.isChecked() else "A whole picture has no tiles")

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 
-from qtpy.QtCore import Qt, Signal
+from qtpy.QtCore import Signal
 from qtpy.QtGui import QFontDatabase
 from qtpy.QtWidgets import (
     QComboBox,
@@ -13,12 +13,12 @@ from qtpy.QtWidgets import (
     QVBoxLayout,
     QWidget,
 )
-from superqt import QCollapsible
 
 from napari_semclass.learn.run_watch import MOST_LINES, RunWatch
 from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.copy_button import CopyButton
 from napari_semclass.viewer.curves import Curves
+from napari_semclass.viewer.fold import Fold
 from napari_semclass.viewer.train_jobs import Earlier
 from napari_semclass.viewer.train_state import TrainPhase, TrainState
 
@@ -89,16 +89,9 @@ class TrainRunPanel(QWidget):
         row.addWidget(self.discard)
         inside = QWidget()
         log = QVBoxLayout(inside)
-        log.setContentsMargins(0, 0, 0, 0)
         log.addWidget(self.log)
         log.addWidget(self.copy)
-        self.fold = QCollapsible("Log")
-        self.fold.setContent(inside)
-        self.fold.collapse(animate=False)
-        self.fold.setDuration(0)
-        self.fold.layout().setContentsMargins(0, 0, 0, 0)
-        self.fold.content().layout().setContentsMargins(0, 0, 0, 0)
-        self.fold.toggleButton().setFocusPolicy(Qt.FocusPolicy.StrongFocus)
+        self.fold = Fold("Log", inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
         layout.addLayout(buttons)

@@ -182,6 +182,11 @@ def test_the_next_tile_is_asked_about_and_answered_by_one_key(annotating, viewer
     asked = annotating.suggesting.asked
     assert asked is not None
     assert any(layer.name == "next tile" for layer in viewer.layers)
+    annotating.shown(False)  # another tab is looked at: the question and its frame go
+    assert not any(layer.name == "next tile" for layer in viewer.layers)
+    assert "Is this" not in annotating._state.message
+    annotating.shown(True)
+    annotating.suggesting.ask(asked)
     press(Qt.Key.Key_A)
     counted(3)
     assert annotating.suggesting.asked is not asked

@@ -56,7 +56,7 @@ def test_the_wrong_mark_is_shown_and_corrected_and_taken_back(checked, viewer, q
     assert not checked.checking.is_asking
     assert "settled" in panel.words.text()
     assert not any(layer.name == "next tile" for layer in viewer.layers)
-    checked.undo()
+    checked.marking.undo()
     qtbot.waitUntil(lambda: marked(checked, WRONG, image) == "Grains", timeout=20_000)
 
 

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 
 import imageio.v3 as iio
 import numpy as np
@@ -24,6 +25,7 @@ from napari_semclass.model.file import read_card
 from napari_semclass.model.store import model_folder
 from napari_semclass.retrain import cut_short
 from napari_semclass.viewer.job_board import JobBoard
+from napari_semclass.viewer.plan_panel import PlanPanel
 from napari_semclass.viewer.plan_table import EPOCHS, FROZEN, MINUTES, RATE
 from napari_semclass.viewer.train_state import TrainPhase
 from napari_semclass.viewer.train_tab import TrainTab
@@ -228,6 +230,20 @@ def test_recipes_and_settings_end_in_the_plan(tab, said, tmp_path):
     panel.limit.setValue(12)
     plan = panel.value()
     assert (plan.augmentation.scale, plan.held.share, plan.seed, plan.minutes) == (0.0, 0.3, 4, 12.0)
+
+
+def test_tiles_are_of_a_size_in_pixels_or_micrometres_or_those_of_the_marks(qtbot):
+    panel = PlanPanel()
+    qtbot.addWidget(panel)
+    panel.set_value(SHORT)
+    panel.tile.setValue(160)
+    panel.length.setValue(2.5)
+    panel.set_tile(None)  # another folder is looked at: what was typed stays
+    assert (panel.value().tile, panel.value().tile_um) == (160, 2.5)
+    panel.set_tile(96)  # marks are learned, whose tiles are what they are
+    assert (panel.value().tile, panel.value().tile_um) == (96, None)
+    panel.set_value(replace(SHORT, tile_um=0.12345))
+    assert panel.value().tile_um == 0.12345
 
 
 @pytest.mark.parametrize(

@@ -89,6 +89,16 @@ def test_one_group_tells_nothing_about_others(answers):
     assert {(each.recall.low, each.recall.high) for each in scores.categories if each.recall} == {(0, 1)}
 
 
+def test_few_groups_that_are_all_right_do_not_prove_that_all_others_are(answers):
+    _, labels, pictures, groups = answers
+    scores = measure(np.eye(4)[labels] * 9, labels, pictures, groups, NAMES, unit="tile").scores
+    assert scores.accuracy.value == scores.accuracy.high == 1
+    # All of 12 are right with a probability of at least 2.5 % if at least this share of all is.
+    assert scores.accuracy.low == pytest.approx(0.025 ** (1 / 12))
+    assert scores.categories[0].recall.low == pytest.approx(0.025 ** (1 / 4))
+    assert (scores.categories[2].precision, scores.categories[2].recall) == (None, None)
+
+
 def test_the_json_has_the_keys_that_readers_look_for(answers):
     found = measure(*answers, NAMES, unit="tile", temperature=1.5).to_json()
     keys = {"unit", "n", "n_images", "n_groups", "accuracy", "accuracy_interval", "macro_f1", "precision_macro"}
