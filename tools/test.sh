@@ -39,7 +39,7 @@ say "== Installing; the first time this downloads several GB, most of it PyTorch
 
 say "== Style and types"
 # Named, because without a .git folder ruff would also look into environments and what pip left in build/.
-sources=(napari_semclass training tests benchmarks tools)
+sources=(napari_semclass training tests benchmarks tools docs/conf.py docs/_extensions)
 "$python" -m ruff check "${sources[@]}"
 "$python" -m ruff format --check "${sources[@]}"
 "$python" -m mypy

@@ -17,6 +17,10 @@ from napari_semclass.learn.sources import Coincidence, coincidence, sources_of
 from napari_semclass.writing import replacing
 
 _UNEVEN = 3.0  # pictures of the largest category over those of the smallest
+_EACH_ITS_OWN = (
+    "Each picture counts as a specimen of its own. Where several show the same specimen, name it in the column group "
+    "of a manifest.csv; otherwise the figures are too good."
+)
 _NAMED = 5  # in a sentence; the file has all
 
 
@@ -94,6 +98,7 @@ class Audit:
             f"{_number(self.pictures, 'picture')}, {len(self.usable):,} of them usable, "
             f"in {_number(len(self.categories), 'category')} and {_number(groups, 'group')}.",
             *self._on_categories(),
+            *([_EACH_ITS_OWN] if len(self.categories) < groups == len(self.usable) else []),
             *([warning] if (warning := self.coincidence.sentence()) else []),
             *self._on_duplicates(),
             *self._on_pictures(),

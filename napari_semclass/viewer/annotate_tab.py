@@ -69,7 +69,7 @@ class AnnotateTab(QWidget):
         )
         keys: dict[str, Callable[[], None]] = {str(key): partial(marking.mark, key) for key in KEYS}
         keys |= {UNMARK: partial(marking.mark, 0), ACCEPT: marking.accept, NEXT: marking.next, UNDO: marking.undo}
-        self.keys = MarkKeys(viewer, keys | {WHY: self.why}, unless=_left_to_layer)
+        self.keys = MarkKeys(viewer, self, keys | {WHY: self.why}, unless=_left_to_layer)
         self._wire()
         self._show_problems()
 

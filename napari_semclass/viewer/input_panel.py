@@ -136,6 +136,12 @@ class InputPanel(QWidget):
         events = self._viewer.layers.events
         return events.inserted, events.removed, events.reordered
 
+    def choose_micrograph(self, image: Image) -> None:
+        """Choose one of the open micrographs."""
+        for index in range(self.micrographs.count()):
+            if self.micrographs.itemData(index) == image.unique_id:
+                self.micrographs.setCurrentIndex(index)
+
     def images(self) -> list[Image]:
         """All open micrographs, in the viewer's order."""
         return [layer for layer in self._viewer.layers if isinstance(layer, Image) and SCORE_KEY not in layer.metadata]

@@ -107,9 +107,17 @@ class Marking:
         return self._tile_at_cursor() if asked is None else (asked.target.layer, asked.plane, asked.box)
 
     def _tile_at_cursor(self) -> Place | None:
-        """The tile under the cursor on the topmost visible micrograph there."""
+        """The tile under the cursor on the topmost visible micrograph there.
+
+        One that has no tiles yet, as it is neither chosen nor marked, is chosen instead: what lies beneath it and
+        cannot be seen is not what the user points at.
+        """
         position = self._viewer.cursor.position
         for image in reversed([one for one in self._inputs.images() if one.visible]):
+            if str(image.unique_id) not in self._teacher.grids and _is_on(image, position):
+                self._inputs.choose_micrograph(image)
+                self._state.say(f"{image.name} is the micrograph now; press the key once more to mark it.")
+                return None
             place = self._place_on(image, position)
             if place is not None:
                 return place
@@ -125,3 +133,10 @@ class Marking:
             return None
         tile = grids[plane].tile_at(where[-2] + 0.5, where[-1] + 0.5)
         return None if tile is None else (image, plane, grids[plane].box(tile))
+
+
+def _is_on(image: Image, position: tuple[float, ...]) -> bool:
+    """Whether a position of the viewer is within an image's pixels."""
+    where = image.world_to_data(position[-image.ndim :])
+    inside = all(-0.5 <= at < length - 0.5 for at, length in zip(where[-2:], image_shape(image)[-2:], strict=True))
+    return inside and plane_of(where, image_shape(image)[:-2]) is not None

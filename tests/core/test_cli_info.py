@@ -1,6 +1,8 @@
-"""`semclass info`: what it prints, as a table and as JSON, and its exit status."""
+"""`semclass info`: what it prints, as a table and as JSON, and its exit status; `semclass samples`."""
 
 import json
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -89,3 +91,17 @@ def test_the_table_says_the_same_in_words(capsys, folder):
 def test_a_folder_without_pictures_is_an_error(capsys, tmp_path):
     assert main(["info", str(tmp_path)]) == 2
     assert "no images found" in capsys.readouterr().err
+
+
+def test_samples_are_a_data_set_that_can_be_audited_and_are_not_drawn_over(tmp_path, monkeypatch, capsys):
+    module = sys.modules["napari_semclass.cli.samples"]  # the name is the command's, too
+    monkeypatch.setattr(module, "_SHAPE", (96, 128))
+    monkeypatch.setattr(module, "_MOSAIC", (96, 128))
+    monkeypatch.chdir(tmp_path)
+    assert main(["samples", "practice"]) == 0
+    assert "synthetic" in capsys.readouterr().out
+    assert len(list(Path("practice/mosaics").glob("*.png"))) == 2
+    assert main(["audit", "practice/labelled"]) == 0
+    assert "18 of them usable, in 3 categories and 18 groups" in capsys.readouterr().out
+    assert main(["samples", "practice"]) == 2
+    assert "practice is there already" in capsys.readouterr().err

@@ -6,7 +6,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from napari.layers import Shapes
-from qtpy.QtCore import Qt
+from qtpy.QtCore import QPoint, Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit
@@ -101,6 +101,36 @@ def test_a_name_can_be_typed_while_marks_are_counted(annotating, qtbot):
     QTest.keyClicks(editor, "sions")
     QTest.keyClick(editor, Qt.Key.Key_Return)
     qtbot.waitUntil(lambda: annotating.book.categories.by_name("Inclusions") is not None, timeout=20_000)
+
+
+def test_after_naming_a_category_its_key_marks_where_the_pointer_goes(annotating, viewer, counted, qtbot):
+    table, canvas = annotating.panel.categories, viewer.window._qt_viewer.canvas.native
+    annotating.add_category()
+    editor = next(one for one in table.findChildren(QLineEdit) if one.isVisible())
+    QTest.keyClicks(editor, "Cracks")
+    QTest.mouseMove(canvas, canvas.rect().center())
+    assert canvas.window().focusWidget() is editor  # a name is not cut short because the pointer strayed
+    QTest.keyClick(editor, Qt.Key.Key_Return)
+    keys = [category.key for category in annotating.book.categories.items]
+    QTest.mouseMove(canvas, canvas.rect().center() + QPoint(3, 3))
+    qtbot.waitUntil(lambda: canvas.window().focusWidget() is canvas)
+    QTest.keyClick(canvas.window().focusWidget(), Qt.Key.Key_3)
+    counted(1)
+    assert [category.key for category in annotating.book.categories.items] == keys
+
+
+def test_a_micrograph_that_was_not_chosen_is_marked_and_not_the_one_beneath_it(
+    annotating, dock, viewer, press, counted, three_bands, qtbot
+):
+    above = viewer.add_image(three_bands[:, ::-1].copy(), name="above")
+    dock.inputs.choose_micrograph(viewer.layers["bands"])
+    counted(0)
+    press(Qt.Key.Key_1, 40, DARK)
+    assert "above is the micrograph now" in dock.state.message
+    qtbot.waitUntil(lambda: str(above.unique_id) in annotating.teacher.grids, timeout=20_000)
+    press(Qt.Key.Key_1, 40, DARK)
+    counted(1)
+    assert [layer.name for layer in mark_layers(viewer)] == ["above · tiles"]
 
 
 def test_a_key_without_a_category_says_so(annotating, dock, press):
