@@ -1,6 +1,7 @@
 """Marking, learning and looking, as a user does it: keys on the canvas, an overlay that follows, nothing lost."""
 
 import contextlib
+from itertools import count
 
 import imageio.v3 as iio
 import numpy as np
@@ -112,8 +113,13 @@ def test_after_naming_a_category_its_key_marks_where_the_pointer_goes(annotating
     assert canvas.window().focusWidget() is editor  # a name is not cut short because the pointer strayed
     QTest.keyClick(editor, Qt.Key.Key_Return)
     keys = [category.key for category in annotating.book.categories.items]
-    QTest.mouseMove(canvas, canvas.rect().center() + QPoint(3, 3))
-    qtbot.waitUntil(lambda: canvas.window().focusWidget() is canvas)
+    steps = count(1)
+
+    def pointed():
+        QTest.mouseMove(canvas, canvas.rect().center() + QPoint(next(steps) % 20, 3))
+        return canvas.window().focusWidget() is canvas
+
+    qtbot.waitUntil(pointed, timeout=20_000)
     QTest.keyClick(canvas.window().focusWidget(), Qt.Key.Key_3)
     counted(1)
     assert [category.key for category in annotating.book.categories.items] == keys
