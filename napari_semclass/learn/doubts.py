@@ -15,14 +15,14 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from napari_semclass.errors import SettingsError
-from napari_semclass.learn.linear_head import fit_linear_head, group_weights
+from napari_semclass.learn.linear_head import LEAST_SPREAD, fit_linear_head, group_weights
 from napari_semclass.learn.split import fold_samples
 
 _FOLDS = 5
 _REPEATS = 3  # ways of dividing the groups, whose answers are averaged
 _MANY = 3000  # samples, for which one way is enough
 _LEAST_THRESHOLD = 0.5
-_REGULARISATION, _LEAST_SPREAD = 0.01, 1.0  # as quick learning has them
+_REGULARISATION = 0.01  # as quick learning has it
 
 _Ints = NDArray[np.int64]
 
@@ -119,7 +119,7 @@ def _held_out(
                 continue
             weights = group_weights(labels[taught], np.arange(int(taught.sum())), 1.0)
             head = fit_linear_head(
-                features[taught], labels[taught], weights, categories, _REGULARISATION, least_spread=_LEAST_SPREAD
+                features[taught], labels[taught], weights, categories, _REGULARISATION, least_spread=LEAST_SPREAD
             )
             asked = (folds == fold) & np.isin(labels, known)
             sums[asked] += softmax(head.logits(features[asked]), axis=1)

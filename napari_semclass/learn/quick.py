@@ -13,7 +13,7 @@ from torch import nn
 from napari_semclass.classify.features import scores
 from napari_semclass.errors import ModelError, SettingsError
 from napari_semclass.learn.familiar import FEWEST, KEPT, answered, fit_familiar, parts_of, scaled
-from napari_semclass.learn.linear_head import LinearHead, fit_linear_head, fit_temperature, group_weights
+from napari_semclass.learn.linear_head import LEAST_SPREAD, LinearHead, fit_linear_head, fit_temperature, group_weights
 from napari_semclass.learn.measure import Metrics, measure
 from napari_semclass.learn.metrics import Share, percent
 from napari_semclass.learn.show import scores_html
@@ -25,7 +25,6 @@ from napari_semclass.showing import paragraph
 
 # Of 0.001 to 10, best or nearly so in macro-F1 and likelihood on unseen specimens with 14 to 1,000 tiles to learn from.
 _REGULARISATION = 0.01
-_LEAST_SPREAD = 1.0  # better on unseen specimens than 0 in all 42 draws of 14 to 1,967 tiles
 _MOST_FOLDS = 5
 _FEWEST_GROUPS = 5  # with fewer, drawing them again says nothing about the spread
 _NO_ANSWERS: tuple[Answered, ...] = ()
@@ -164,7 +163,7 @@ def _provenance(base: Model) -> str:
 
 def _fit(features: NDArray[np.float32], labels: NDArray[np.int64], categories: int) -> LinearHead:
     weights = group_weights(labels, np.arange(len(labels)), 1.0)
-    return fit_linear_head(features, labels, weights, categories, _REGULARISATION, least_spread=_LEAST_SPREAD)
+    return fit_linear_head(features, labels, weights, categories, _REGULARISATION, least_spread=LEAST_SPREAD)
 
 
 def _interval(share: Share, groups: int) -> str:

@@ -14,7 +14,7 @@ from napari_semclass.errors import SettingsError
 from napari_semclass.learn.audit import audit
 from napari_semclass.learn.dataset import DataSet, data_sha256, read_dataset
 from napari_semclass.learn.events import Audited, Divided
-from napari_semclass.learn.linear_head import LinearHead, fit_linear_head
+from napari_semclass.learn.linear_head import LEAST_SPREAD, LinearHead, fit_linear_head
 from napari_semclass.learn.plan import Plan
 from napari_semclass.learn.run import Task
 from napari_semclass.learn.split import HeldOut, fold_samples, split_by_parts, split_samples
@@ -160,7 +160,9 @@ def linear_head(
     weights = np.ones(len(samples))
     if plan.balance != "none":
         weights = even_weights(samples.labels, samples.groups)
-    head = fit_linear_head(features, samples.labels, weights, len(samples.categories), plan.regularisation)
+    head = fit_linear_head(
+        features, samples.labels, weights, len(samples.categories), plan.regularisation, least_spread=LEAST_SPREAD
+    )
     put_head(network, head)
     return head, features
 
