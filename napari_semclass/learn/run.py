@@ -21,6 +21,7 @@ _STRICT = ConfigDict(extra="forbid", strict=True)
 _HEARTBEAT_S = 2.0
 # A suspended laptop stops hearts, too: the process is asked for as well before a run counts as dead.
 _STALE_S = 60.0
+_CLOCK_S = 2.0  # some file systems tell times to two seconds
 
 State = Literal["starting", "running", "finished", "stopped", "failed"]
 # A stop that can be resumed, and one that makes a model of what is learned so far.
@@ -143,6 +144,15 @@ class Run:
             return "finish" if self.stop_file.read_text(encoding="utf-8").strip() == "finish" else "stop"
         except OSError:
             return None
+
+    def forget_wish(self, before: float) -> None:
+        """Drop what was asked before a time (seconds since 1970): it was asked of an earlier process."""
+        try:
+            asked = self.stop_file.stat().st_mtime
+        except OSError:
+            return
+        if asked < before - _CLOCK_S:
+            self.stop_file.unlink(missing_ok=True)
 
 
 class Pulse:

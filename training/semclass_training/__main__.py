@@ -3,6 +3,8 @@
 import argparse
 import sys
 
+import psutil
+
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.run import Run
 from semclass_training.memory import keep_freed_memory
@@ -18,7 +20,9 @@ def main() -> int:
     arguments.add_argument("--find-lr", action="store_true", help="end before learning, with a learning rate to take")
     options = arguments.parse_args()
     try:
-        return 0 if train(Run(options.folder), dry_run=options.dry_run, find_lr=options.find_lr) else 3
+        begun = psutil.Process().create_time()
+        done = train(Run(options.folder), dry_run=options.dry_run, find_lr=options.find_lr, since=begun)
+        return 0 if done else 3
     except SemclassError as error:
         print(f"semclass_training: error: {error}", file=sys.stderr)
         return 2

@@ -3,6 +3,7 @@
 import json
 import time
 from dataclasses import asdict
+from math import inf
 from pathlib import Path
 from typing import Any
 
@@ -40,11 +41,12 @@ from semclass_training.timing import predicted_minutes
 PREVIEW_NAME = "augmentation.png"
 
 
-def train(run: Run, *, dry_run: bool = False, find_lr: bool = False) -> bool:
+def train(run: Run, *, dry_run: bool = False, find_lr: bool = False, since: float = inf) -> bool:
     """Carry out a run; True when its model is written, False when it was stopped and can be resumed.
 
     A dry run ends before anything is learned, once its minutes are predicted; to find the learning rate is a dry run
-    that tells a rate, too.
+    that tells a rate, too. It may have been asked to stop before it comes here: what was asked after the time `since`
+    (seconds since 1970, such as when this process began) counts.
 
     Raises
     ------
@@ -54,7 +56,7 @@ def train(run: Run, *, dry_run: bool = False, find_lr: bool = False) -> bool:
     plan, task = run.load()
     share = this_share()
     if share.rank:
-        return _Trainer(run, plan, task, None, dry_run or find_lr, find_lr).run()
+        return _Trainer(run, plan, task, None, dry_run or find_lr, find_lr, since).run()
     pulse = Pulse(run)
     pulse.start()
     try:
@@ -63,7 +65,7 @@ def train(run: Run, *, dry_run: bool = False, find_lr: bool = False) -> bool:
         raise OutputError(f"{run.events_file}: cannot be written ({error.strerror}).") from error
     try:
         pulse.say("running")
-        done = _Trainer(run, plan, task, log, dry_run or find_lr, find_lr).run()
+        done = _Trainer(run, plan, task, log, dry_run or find_lr, find_lr, since).run()
         pulse.say("finished" if done else "stopped")
         return done
     except Exception as error:
@@ -97,9 +99,11 @@ def _say_if_possible(log: EventLog, pulse: Pulse, sentence: str) -> None:
 class _Trainer:
     """The steps of a run in this process; only the first of several processes tells of them."""
 
-    def __init__(self, run: Run, plan: Plan, task: Task, log: EventLog | None, dry_run: bool, find_lr: bool) -> None:
+    def __init__(
+        self, run: Run, plan: Plan, task: Task, log: EventLog | None, dry_run: bool, find_lr: bool, since: float
+    ) -> None:
         self._run, self._plan, self._task, self._log = run, plan, task, log
-        self._dry_run, self._find_lr = dry_run, find_lr
+        self._dry_run, self._find_lr, self._since = dry_run, find_lr, since
         self._begun = time.monotonic()
         self._out = Path(task.out)
         self._card: Card | None = None
@@ -116,7 +120,7 @@ class _Trainer:
         """All of it."""
         run, plan, task = self._run, self._plan, self._task
         if self._log is not None:
-            run.stop_file.unlink(missing_ok=True)
+            run.forget_wish(self._since)
         device = choose_device(task.device)
         memory = read_memory(run.checkpoint)
         self.emit(

@@ -264,6 +264,15 @@ def test_a_run_is_stopped_from_outside(plan, make_run):
     assert not run.is_alive()
 
 
+def test_a_stop_that_comes_while_the_process_begins_is_heard(plan, make_run):
+    run = make_run(replace(plan, stages=(Stage(48, epochs=500, batch=8),)))
+    run.ask("stop")  # of an earlier process, which was killed
+    start(run)
+    run.ask("stop")
+    assert isinstance(end(run), Stopped)
+    assert len(of_kind(run, BatchDone)) <= 1
+
+
 def failure(run):
     with pytest.raises(SemclassError) as caught:
         train(run)
