@@ -22,11 +22,12 @@ trap 'rm -rf "$scratch"' EXIT
 # One thread each: two test runs go side by side.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# with_core MARKS COMMAND...: run the core tests with these marks, and a command beside them; both to their end.
-with_core() {
-    local marks=$1 core status=0
+# beside_core "PYTEST ARGUMENTS" COMMAND...: run core tests without a display, and a command beside them; both to their end.
+beside_core() {
+    local chosen core status=0
+    read -ra chosen <<<"$1"
     shift
-    headless "$python" -m pytest tests/core -m "$marks" >"$scratch/core.txt" 2>&1 &
+    headless "$python" -m pytest "${chosen[@]}" >"$scratch/core.txt" 2>&1 &
     core=$!
     "$@" || status=$?
     wait "$core" || status=$?
@@ -45,7 +46,7 @@ sources=(napari_semclass training tests benchmarks tools docs/conf.py docs/_exte
 "$python" -m mypy
 
 say "== Viewer tests, in a window, and core tests, without a display"
-with_core "" in_window "$python" -m pytest tests/viewer
+beside_core tests/core in_window "$python" -m pytest tests/viewer
 say "== Notebook tests, in a browser without a window"
 headless "$python" -m pytest tests/notebook
 
@@ -72,7 +73,9 @@ for module in (napari_semclass, semclass_training):
 for name in ("napari.yaml", "py.typed", "downloads/registry.toml", "model/starter/starter.safetensors", "learn/recipes/progressive.toml", "notebook/static/main.js", "notebook/static/widget.css"):
     assert (Path(napari_semclass.__file__).parent / name).is_file(), f"the wheel lacks {name}"
 CHECK
-with_core "not slow" in_window "$python" -m pytest tests/viewer/test_manifest.py tests/viewer/test_dock.py
+# Not all over again: what reads files of the package, and the main job from its parts to the command.
+main_job="tests/core/model tests/core/samples tests/core/downloads tests/core/classify tests/core/test_cli.py"
+beside_core "$main_job" in_window "$python" -m pytest tests/viewer/test_manifest.py tests/viewer/test_dock.py
 headless "$python" -m pytest tests/notebook/test_lab.py
 headless "$(dirname "$python")/semclass" demo --out demo >/dev/null
 test -s demo/synthetic_mosaic.overlay.png
