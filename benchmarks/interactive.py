@@ -35,7 +35,7 @@ def main() -> None:
     grid = Settings(stride=111).grid(micrograph, model.card)
     boxes = grid.boxes()
     begun = time.perf_counter()
-    for _ in feature_steps(micrograph, model, boxes, tile=grid.tile, cache=cache):
+    for _ in feature_steps(micrograph, model, boxes, tile=grid.tile, cache=cache, windows=True):
         pass
     print(f"{len(boxes):,} tiles looked at once: {time.perf_counter() - begun:.1f} s")
     categories = Categories()
@@ -52,7 +52,7 @@ def main() -> None:
         tiles = mark_tiles(Marks(points=points), grid)
         labelled = collect_tiles([(Source("one", "one", micrograph), tiles)], categories, grid.tile)
         result = _end(learn_labelled(labelled, model, name="quick", title="quick", cache=cache))
-        *_, last = feature_steps(micrograph, model, boxes, tile=grid.tile, cache=cache)
+        *_, last = feature_steps(micrograph, model, boxes, tile=grid.tile, cache=cache, windows=True)
         probabilities = predict(last.features, result.model)
         prediction = Prediction(probabilities, grid, result.model.card.categories, "one", None, {})
         Summary.of(prediction, prediction.cells())
