@@ -160,8 +160,11 @@ def linear_head(
     weights = np.ones(len(samples))
     if plan.balance != "none":
         weights = even_weights(samples.labels, samples.groups)
+    # Among few tiles some features hardly vary by chance, and the loss of a head that trusts them begins at 30. With
+    # many, tuning from such a head was no better (macro-F1 0.895 and 0.921 against 0.897 and 0.932 on materials).
+    spread = LEAST_SPREAD if len(samples) < features.shape[1] else 0.0
     head = fit_linear_head(
-        features, samples.labels, weights, len(samples.categories), plan.regularisation, least_spread=LEAST_SPREAD
+        features, samples.labels, weights, len(samples.categories), plan.regularisation, least_spread=spread
     )
     put_head(network, head)
     return head, features

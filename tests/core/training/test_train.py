@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
@@ -33,6 +34,7 @@ from napari_semclass.learn.plan import Held, Plan, Stage
 from napari_semclass.micrograph import as_micrographs
 from napari_semclass.retrain import follow, start
 from semclass_training.callbacks import Follow
+from semclass_training.prepare import linear_head
 from semclass_training.train import train
 
 pytestmark = pytest.mark.slow
@@ -316,3 +318,22 @@ def loaded_after(statement):
 def test_the_trainer_knows_no_viewer_and_what_starts_it_no_fastai():
     assert not loaded_after("import semclass_training.train") & {"napari", "qtpy", "PyQt6", "magicgui"}
     assert not loaded_after("import napari_semclass.retrain") & {"fastai", "semclass_training", "torch"}
+
+
+def test_few_tiles_do_not_make_a_head_that_shouts(plan, monkeypatch):
+    """Of features that hardly vary among few tiles, chance alone would decide, with scores of hundreds."""
+    random = np.random.default_rng(0)
+    labels = np.repeat([0, 1], 8)
+    features = np.hstack([random.normal(labels[:, None], 0.1, (16, 300)), random.normal(0, 1e-4, (16, 200))])
+    monkeypatch.setattr("semclass_training.prepare.features_of_samples", lambda *_: features.astype(np.float32))
+
+    class Few:
+        labels, groups, categories = np.repeat([0, 1], 8), np.repeat([0, 1], 8), ("a", "b")
+
+        def __len__(self):
+            return 16
+
+    network = SimpleNamespace(get_classifier=lambda: torch.nn.Linear(500, 2))
+    head, _ = linear_head(replace(plan, balance="none"), network, None, Few(), None)
+    unseen = np.hstack([random.normal(0, 0.1, (50, 300)), random.normal(0, 0.1, (50, 200))])
+    assert np.abs(head.logits(unseen)).max() < 5
