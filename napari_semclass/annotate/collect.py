@@ -38,6 +38,8 @@ class Source:
         normalised: 255 stands for 1.
     tile : int
         Side of its tiles in pixels; 0 takes that of the `LabelledTiles`.
+    stride : int
+        Step from one of its tiles to the next; 0 where they do not overlap, or that is not known.
     """
 
     id: str
@@ -48,6 +50,7 @@ class Source:
     specimen: str = ""
     imported: int = 0
     tile: int = 0
+    stride: int = 0
 
 
 @dataclass(frozen=True, eq=False)

@@ -79,7 +79,9 @@ def labelled_of_project(project: Project, folder: str | Path, card: Card) -> Lab
             grid = settings.grid(micrograph, card)
             tiles = mark_tiles(marks, grid)
             if len(tiles) or tiles.mixed or tiles.unused:
-                source = Source(entry.id, entry.name, micrograph, path, plane, entry.specimen, tile=grid.tile)
+                source = Source(
+                    entry.id, entry.name, micrograph, path, plane, entry.specimen, tile=grid.tile, stride=grid.stride
+                )
                 marked.append((source, tiles))
     tile, tile_um = settings.tile or card.tile, settings.tile_length(card)
     examples = read_examples(project.imported, card, tile, tile_um) if project.imported else None
@@ -137,13 +139,15 @@ def learn_labelled(
 
 
 def learns_windows(labelled: LabelledTiles, base: "Model") -> bool:
-    """Whether features are averaged from feature maps of the micrographs: where the network can do it, they are better.
+    """Whether features are averaged from feature maps of the micrographs, where the network can do it.
 
-    Imported examples have no surroundings to see, so with them every tile is looked at by itself.
+    Only where tiles overlap much: a large map with its borders takes longer than tiles side by side. Imported examples have no surroundings to see, so with them every tile is looked at by itself.
     """
+    from napari_semclass.classify.windows import OVERLAP
     from napari_semclass.model.windows import windows_of
 
-    return not labelled.imported.any() and windows_of(base.network) is not None
+    overlapping = all(0 < source.stride <= (source.tile or labelled.tile) / OVERLAP for source in labelled.sources)
+    return overlapping and not labelled.imported.any() and windows_of(base.network) is not None
 
 
 def labelled_features(

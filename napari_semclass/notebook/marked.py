@@ -67,7 +67,9 @@ def marked_plane(
     """Decide which tiles the annotations label, by the same rules as the viewer and `semclass learn`."""
     micrograph = settings.seen(image.micrograph)
     tiles = mark_tiles(marks_from(rows, categories), grid)
-    source = Source("image", image.micrograph.name, micrograph, image.path, image.plane, tile=grid.tile)
+    source = Source(
+        "image", image.micrograph.name, micrograph, image.path, image.plane, tile=grid.tile, stride=grid.stride
+    )
     length = settings.tile_length(card) if micrograph.pixel_size is not None else None
     labelled = collect_tiles([(source, tiles)], categories, grid.tile, tile_um=length)
     return MarkedPlane(micrograph, grid, tiles, labelled)

@@ -138,6 +138,7 @@ def _marked(one: Snapshot, grids: list[TileGrid], wish: Wish) -> list[tuple[Sour
                 plane,
                 wish.specimens.get(target.id, ""),
                 tile=grids[plane].tile,
+                stride=grids[plane].stride,
             )
             found.append((source, tiles))
     return found

@@ -91,8 +91,8 @@ def test_marks_give_the_same_model_and_prediction_as_annotate(widget, three_band
     categories = Categories().add("dark").add("bright")
     labelled = collect_tiles([(Source("image", micrograph.name, micrograph), tiles)], categories, 32)
     expected = returned(learn_labelled(labelled, tiny_model, name="quick", title="My marks"))
-    assert expected.model.card.windows
-    *_, step = feature_steps(micrograph, tiny_model, grid.boxes(), tile=32, windows=True)
+    assert not expected.model.card.windows  # tiles do not overlap
+    *_, step = feature_steps(micrograph, tiny_model, grid.boxes(), tile=32)
     shown = predicted(step.features, grid, micrograph, expected.model, settings.reject)
     np.testing.assert_allclose(widget.prediction.probabilities, shown.probabilities, rtol=1e-5)
     assert result.sentence == expected.sentence

@@ -8,6 +8,8 @@ import pytest
 import torch
 from scipy.ndimage import gaussian_filter
 
+from napari_semclass.annotate import Categories, Marks, Point, Source, collect_tiles, mark_tiles
+from napari_semclass.annotate.learning import learns_windows
 from napari_semclass.classify import Settings, classification_steps, classify_micrograph
 from napari_semclass.classify.features import feature_steps
 from napari_semclass.classify.forward import Forward
@@ -236,3 +238,14 @@ def test_a_card_that_its_network_cannot_follow_is_refused(tiny_card):
 def test_earlier_cards_keep_their_hash(tiny_card):
     assert "windows" not in tiny_card.to_json()
     assert card_from_json(replace(tiny_card, windows=True).to_json(), "card").windows
+
+
+@pytest.mark.parametrize(("stride", "windows"), [(16, True), (48, False), (64, False)])
+def test_marks_are_learned_from_windows_only_where_that_is_faster(tiles_model, stride, windows):
+    whole = micrograph(scene(9)[0])
+    grid = replace(STRIDED, stride=stride).grid(whole, tiles_model.card)
+    marks = Marks(points=(Point(1, 40.0, 40.0), Point(2, 150.0, 250.0)))
+    source = Source("one", "one", whole, tile=grid.tile, stride=grid.stride)
+    categories = Categories().add("dark").add("bright")
+    labelled = collect_tiles([(source, mark_tiles(marks, grid))], categories, grid.tile)
+    assert learns_windows(labelled, tiles_model) is windows
