@@ -141,7 +141,8 @@ def learn_labelled(
 def learns_windows(labelled: LabelledTiles, base: "Model") -> bool:
     """Whether features are averaged from feature maps of the micrographs, where the network can do it.
 
-    Only where tiles overlap much: a large map with its borders takes longer than tiles side by side. Imported examples have no surroundings to see, so with them every tile is looked at by itself.
+    Only where tiles overlap much: a large map with its borders takes longer than tiles side by side. Imported examples
+    have no surroundings to see, so with them every tile is looked at by itself.
     """
     from napari_semclass.classify.windows import OVERLAP
     from napari_semclass.model.windows import windows_of
