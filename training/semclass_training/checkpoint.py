@@ -1,6 +1,5 @@
 """What a run needs to go on: written whole after each epoch, read without running code."""
 
-import pickle
 from dataclasses import asdict
 from pathlib import Path
 
@@ -40,5 +39,5 @@ def read_memory(path: Path) -> Memory | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return Memory(**{**content, "position": Position(**content["position"])})
-    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
+    except Exception as error:  # torch raises anything on damaged files
         raise ModelError(f"{path}: the checkpoint cannot be read ({brief(error)}); start the run anew.") from error
