@@ -1,9 +1,11 @@
 """A micrograph of any size through the whole path: memory, chunks read, and resuming in its middle.
 
-`python benchmarks/huge.py [--sides 20000 200000] [--tile 2000] [--kill-at 0.5]` makes a virtual zarr (chunks of 1,000
-px, made when they are read, so that nothing of it lies on disk) and runs it through a batch with a network that looks
-at the mean grey level only. The run is killed (SIGKILL) in its middle and started again. Prints one line of JSON per
-side: tiles, seconds, peak resident memory (MB), tiles at the start of the second run, and how often chunks were read.
+`python benchmarks/huge.py [--sides 20000 200000] [--tile 2000] [--kill-at 0.5] [--keep]` makes a virtual zarr (chunks
+of 1,000 px, made when they are read, so that nothing of it lies on disk) and runs it through a batch with a network
+that looks at the mean grey level only. The run is killed (SIGKILL) in its middle and started again. Prints one line of
+JSON per side: tiles, seconds, peak resident memory (MB), tiles at the start of the second run, and how often chunks
+were read.
+`--keep` writes them to `results/huge.json`, with the resident memory over time of the second run.
 """
 
 import argparse
@@ -19,6 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import psutil
+from results import keep
 
 CHUNK = 1000
 
@@ -82,17 +86,27 @@ def classify(side: int, tile: int, out: str) -> None:
     virtual = Virtual(side)
     pipeline.open_micrographs = lambda path: as_micrographs(virtual, source=str(path))
     begun, first, step = time.perf_counter(), None, None
+    process, samples = psutil.Process(), []
     for step in Batch([f"{out}.tif"], stub(), Settings(tile=tile, device="cpu"), out).steps():
         if first is None:
             first = step.done
             print(first, flush=True)
         if not step.finished and step.done % 10 == 0:
             print(step.done / step.total, flush=True)
+            samples.append([round(step.done / step.total, 4), round(process.memory_info().rss / 1e6)])
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / (1e3 if sys.platform != "darwin" else 1e6)
     counts = Counter(virtual.reads.values())
     said = {"tiles": step.entry.tiles, "first": first, "seconds": round(time.perf_counter() - begun, 1)}
     print(
-        json.dumps({**said, "peak_mb": round(peak), "chunks_read_so_often": dict(sorted(counts.items()))}), flush=True
+        json.dumps(
+            {
+                **said,
+                "peak_mb": round(peak),
+                "chunks_read_so_often": dict(sorted(counts.items())),
+                "samples": samples[:: max(1, len(samples) // 150)],
+            }
+        ),
+        flush=True,
     )
 
 
@@ -102,11 +116,13 @@ def main() -> None:
     arguments.add_argument("--sides", type=int, nargs="+", default=[20_000, 200_000])
     arguments.add_argument("--tile", type=int, default=2000)
     arguments.add_argument("--kill-at", type=float, default=0.5, help="share of the tiles; 0 leaves it alone")
+    arguments.add_argument("--keep", action="store_true")
     arguments.add_argument("--one", nargs=2, help=argparse.SUPPRESS)
     options = arguments.parse_args()
     if options.one:
         classify(int(options.one[0]), options.tile, options.one[1])
         return
+    found = []
     for side in options.sides:
         with tempfile.TemporaryDirectory() as scratch:
             out = str(Path(scratch) / "out")
@@ -121,7 +137,10 @@ def main() -> None:
                             process.send_signal(signal.SIGKILL)
                             break
             lines = subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
-            print(json.dumps({"side": side, "tile": options.tile, "killed_at": killed_at, **json.loads(lines[-1])}))
+            found.append({"side": side, "tile": options.tile, "killed_at": killed_at, **json.loads(lines[-1])})
+            print(json.dumps(found[-1]), flush=True)
+    if options.keep:
+        keep("huge", {"sides": found})
 
 
 if __name__ == "__main__":

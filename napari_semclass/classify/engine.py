@@ -25,6 +25,7 @@ from napari_semclass.classify.windows import Ground, shared_maps, windows_note
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.model import Model
 from napari_semclass.model.device import PRECISIONS
+from napari_semclass.model.folding import folded
 from napari_semclass.model.network import BLANK
 from napari_semclass.model.preprocess import square
 
@@ -88,7 +89,7 @@ def classification_steps(
     micrograph = settings.seen(micrograph).remembering()
     grid = settings.grid(micrograph, model.card)
     exact = "fp32" if settings.precision == "auto" else settings.precision
-    forward = Forward.on(model, settings.device, settings.batch, settings.dihedral, exact)
+    forward = Forward.on(folded(model), settings.device, settings.batch, settings.dihedral, exact)
     steps = model.card.preprocessing
     levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     rejection = rejection_of(settings.reject, model.card)
