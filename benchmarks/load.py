@@ -2,8 +2,8 @@
 
     python benchmarks/load.py [--tiles 1000000] [--layers 300]
 
-Tiles: a prediction of so many tiles with overlap (random answers) becomes areas, an overlay, CSV and GeoJSON. Layers: so
-many layers of marks of 200 categories on as many images become a project, are saved and read, and become labelled tiles.
+Tiles: a prediction of so many tiles with overlap (random answers) becomes areas, an overlay, CSV and GeoJSON. Layers:
+so many layers of marks of 200 categories become a project, which is saved and read.
 """
 
 import argparse
