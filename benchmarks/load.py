@@ -25,7 +25,6 @@ from napari_semclass.classify.prediction import Prediction, Summary
 from napari_semclass.classify.tables import write_geojson, write_tiles_csv
 from napari_semclass.model import Category
 
-
 _T = TypeVar("_T")
 
 
