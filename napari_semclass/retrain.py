@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -75,7 +76,9 @@ def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> "su
     run.status_file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "semclass_training", str(run.folder), *([trial] if trial else [])]
     try:
-        with run.log_file.open("ab") as log:
+        with run.log_file.open("ab", buffering=0) as log:
+            # Parts the runs: the last words of the one before are no sign that this one has crashed.
+            log.write(f"--- started {datetime.now():%Y-%m-%d %H:%M:%S}\n".encode())
             if sys.platform == "win32":
                 flags = (
                     subprocess.DETACHED_PROCESS

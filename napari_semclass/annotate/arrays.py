@@ -24,6 +24,9 @@ Arrays = Mapping[str, NDArray[Any]]
 # Painted pixels are kept in blocks, so that a stroke rewrites only those it touches.
 _BLOCK = 2048
 _PLAIN_KINDS = "buif"
+# What a file may unpack to: so much, or so many times its own size. Marks are mostly flat, and never that large.
+_LARGEST_BYTES = 1 << 30
+_LARGEST_RATIO = 100
 
 
 @dataclass(frozen=True)
@@ -75,18 +78,30 @@ def load_arrays(path: Path) -> dict[str, NDArray[Any]]:
     Raises
     ------
     SettingsError
-        When it is missing, damaged, or holds anything but numbers.
+        When it is missing, damaged, would unpack to more than 1 GiB and 100 times its size, or holds anything but
+        numbers.
     """
     try:
+        _refuse_bomb(path)
         with np.load(path, allow_pickle=False) as opened:
             arrays = {name: opened[name] for name in opened.files}
     except FileNotFoundError as error:
         raise SettingsError(f"{path}: is missing.") from error
+    except SettingsError:
+        raise
     except Exception as error:  # damaged archives raise anything
         raise SettingsError(f"{path}: is damaged ({brief(error)}).") from error
-    if any(array.dtype.kind not in _PLAIN_KINDS for array in arrays.values()):
+    # What is no array in an archive is given as its bytes.
+    if any(not isinstance(a, np.ndarray) or a.dtype.kind not in _PLAIN_KINDS for a in arrays.values()):
         raise SettingsError(f"{path}: is damaged (it holds something else than numbers).")
     return arrays
+
+
+def _refuse_bomb(path: Path) -> None:
+    with zipfile.ZipFile(path) as archive:
+        unpacked = sum(member.file_size for member in archive.infolist())
+    if unpacked > max(_LARGEST_BYTES, _LARGEST_RATIO * path.stat().st_size):
+        raise SettingsError(f"{path}: is damaged (it would unpack to {unpacked / 1e9:,.1f} GB).")
 
 
 def painted_blocks(labels: NDArray[np.integer[Any]]) -> Iterator[tuple[tuple[int, ...], NDArray[Any]]]:

@@ -1,6 +1,5 @@
 """Labelled tiles as a data set on disk: boxes of the micrographs to train with, or tiles cut out to pass on."""
 
-import csv
 import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -17,7 +16,7 @@ from napari_semclass.learn.audit import joined
 from napari_semclass.learn.dataset import MANIFEST, Box, DataSet, Picture
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, open_micrographs
 from napari_semclass.model.card import Preprocessing
-from napari_semclass.writing import replacing
+from napari_semclass.writing import csv_writer, replacing
 
 _MICROGRAPHS = "micrographs"
 _COLUMNS = (
@@ -224,7 +223,7 @@ def _all_of(path: Path) -> Box:
 def _write_manifest(path: Path, pictures: Iterable[Picture]) -> None:
     """List pictures as `learn.dataset.read_dataset` reads them; paths below the manifest are relative to it."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(_COLUMNS)
         below = path.parent.resolve()
         for picture in pictures:

@@ -37,12 +37,14 @@ from napari_semclass.annotate.project_file import (
 )
 from napari_semclass.annotate.runs import count_marks
 from napari_semclass.errors import OutputError, SettingsError, brief
-from napari_semclass.writing import replacing
+from napari_semclass.writing import clear_leftovers, replacing
 
 __all__ = ["ImageEntry", "LayerKind", "MarkLayer", "Project", "ResultEntry", "read_project", "write_project"]
 
 # Saves of one process follow each other, and know each other's states: the last one may come while one is written.
 _lock = threading.Lock()
+# Temporary files of a process that was killed; younger ones may be of another window that is saving now.
+_LEFTOVER_S = 3600.0
 _written: dict[Path, str] = {}
 
 
@@ -88,6 +90,7 @@ def write_project(
             stored = replace(stored, images=tuple(with_stored_path(entry, folder) for entry in images))
             stamp = _commit(stored, folder)
         _clear(folder / MARKS, {file for layer in stored.layers for file in layer.files})
+        clear_leftovers(folder, _LEFTOVER_S)
         _clear(folder / RESULTS, {result.file for result in stored.results})
     return replace(project, images=images, saved=stored.saved, stamp=stamp, problems=())
 

@@ -21,6 +21,7 @@ from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import SUFFIXES
 from napari_semclass.model import Model, choose_device
 from napari_semclass.model.device import describe
+from napari_semclass.writing import alone_in, clear_leftovers
 
 
 class Batch:
@@ -89,21 +90,23 @@ class Batch:
         Raises
         ------
         OutputError, DeviceError
-            When results cannot be written, or the device fails.
+            When results cannot be written, another process is writing there, or the device fails.
         """
         stop = stop or threading.Event()
-        for entry in self._stale:
-            self._results.remove(entry)
-        with Journal(self.out, self.record) as journal, closing(self._file_steps(stop)) as steps:
-            for step in steps:
-                self._note(step.how)
-                if step.prediction is not None and step.prediction.made:
-                    self._note(("", str(step.prediction.made["precision"])))
-                if step.finished:
-                    journal.add(step.entry)
-                yield step
-            if not stop.is_set():
-                self.record.finished = _now()
+        with alone_in(self.out):
+            clear_leftovers(self.out)
+            for entry in self._stale:
+                self._results.remove(entry)
+            with Journal(self.out, self.record) as journal, closing(self._file_steps(stop)) as steps:
+                for step in steps:
+                    self._note(step.how)
+                    if step.prediction is not None and step.prediction.made:
+                        self._note(("", str(step.prediction.made["precision"])))
+                    if step.finished:
+                        journal.add(step.entry)
+                    yield step
+                if not stop.is_set():
+                    self.record.finished = _now()
 
     def _note(self, how: tuple[str, str]) -> None:
         """Record the devices and precisions of workers, of which there may be several."""

@@ -13,6 +13,7 @@ from PIL import ImageDraw, ImageFont
 PAPER = (245, 246, 248)  # not the white of many a data bar above it
 _INK, _FAINT, _OUTLINE = (28, 30, 34), (104, 109, 117), (150, 154, 160)
 _MOST_ENTRIES = 24
+_LONGEST = 400  # letters that are looked at for a line
 _COLUMN_WIDTHS = (18, 24)  # least and most for a column of the legend, in text sizes
 _UNITS = (("nm", 1e-9), ("µm", 1e-6), ("mm", 1e-3))
 
@@ -118,7 +119,11 @@ def font(size: int, bold: bool = False) -> Font:
 
 
 def fitted(text: str, width: float, face: Font) -> str:
-    """The text, or as much of its start and end as fits `width` pixels, with an ellipsis between."""
+    """The text on one line, or as much of its start and end as fits `width` pixels, with an ellipsis between."""
+    # Names come from strangers: Pillow cannot lay out some characters that nobody sees, and takes long over long ones.
+    text = "".join(letter if letter.isprintable() else " " for letter in text)
+    if len(text) > _LONGEST:
+        text = f"{text[: _LONGEST // 2]}…{text[-_LONGEST // 2 :]}"
     if face.getlength(text) <= width:
         return text
     for kept in range(len(text) - 1, 1, -1):

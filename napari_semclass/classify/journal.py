@@ -79,16 +79,16 @@ class Journal:
 def replay(out: Path, record: Record) -> None:
     """Bring the record of a killed run up to date with what it noted last."""
     try:
-        header, *lines = (out / JOURNAL_NAME).read_bytes().splitlines()
+        header, *lines = (out / JOURNAL_NAME).read_bytes().split(b"\n")
         if json.loads(header) != {"started": record.started}:
             return
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return  # none, or cut short at its beginning
     places = {entry.file: index for index, entry in enumerate(record.files)}
     for line in lines:
         try:
             entry = _ENTRIES.validate_json(line)
         except ValidationError:
-            return  # the last line was cut short
+            continue  # cut short; its file is classified again
         if entry.file in places:
             record.files[places[entry.file]] = entry

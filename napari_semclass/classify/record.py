@@ -1,12 +1,13 @@
 """What a batch leaves behind: run.json says how and from what results were made, summary.csv is drawn from it."""
 
 import os
+import re
 from collections.abc import Iterator
 from dataclasses import asdict, field, replace
-from pathlib import Path, PurePosixPath
-from typing import Any, Literal
+from pathlib import Path, PurePath
+from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer, field_validator
+from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
 from napari_semclass.classify.rejection import recorded, rejection_of
@@ -20,6 +21,13 @@ RECORD_NAME, SUMMARY_NAME = "run.json", "summary.csv"
 FORMAT: Literal[1] = 1
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+_PLANE = re.compile(r"(#\d+)?")  # the end of a row's name: the plane of a stack
+
+
+def leads_away(stem: str, kind: type[PurePath] = PurePath) -> bool:
+    """Whether a name, as this system reads it (`kind`), is no place below a folder: `..`, an absolute path, a drive."""
+    path = kind(stem)
+    return bool(path.anchor) or ".." in path.parts or "\0" in stem
 
 
 @dataclass(config=_STRICT)
@@ -60,10 +68,15 @@ class Entry:
     @field_validator("stem")
     @classmethod
     def _stays_inside(cls, stem: str) -> str:
-        path = PurePosixPath(stem)
-        if path.is_absolute() or ".." in path.parts:
+        if leads_away(stem):
             raise ValueError("leaves the output folder")
         return stem
+
+    @model_validator(mode="after")
+    def _planes_are_its_own(self) -> Self:
+        if not all(_PLANE.fullmatch(row.file.removeprefix(self.file)) for row in self.rows):
+            raise ValueError("names rows of another file")
+        return self
 
     @field_serializer("path")
     def _printable(self, path: str) -> str:

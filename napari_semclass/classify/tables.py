@@ -1,6 +1,5 @@
 """Predictions as tables and shapes: CSV, JSON and GeoJSON, in level-0 pixels with y down."""
 
-import csv
 import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.classify.prediction import NOT_CLASSIFIED, Prediction
-from napari_semclass.writing import replacing
+from napari_semclass.writing import csv_writer, replacing
 
 # A spreadsheet computes cells that begin with one of these instead of showing them.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -106,7 +105,7 @@ def write_csv(path: str | Path, header: Iterable[str], lines: Iterable[Iterable[
         replacing(Path(path)) as temporary,
         temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
     ):
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(header)
         writer.writerows([_cell(value) for value in line] for line in lines)
 

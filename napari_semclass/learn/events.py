@@ -219,10 +219,9 @@ def read_events(path: Path, start: int = 0) -> Iterator[tuple[int, Event]]:
             content = file.read()
     except FileNotFoundError:
         return
-    for line in content.splitlines(keepends=True):
-        if not line.endswith(b"\n"):
-            return
-        start += len(line)
+    # Not splitlines: a stray carriage return would end a line that goes on, and everything after it be lost.
+    for line in content[: content.rfind(b"\n") + 1].split(b"\n")[:-1]:
+        start += len(line) + 1
         try:
             yield start, _EVENTS.validate_json(line)
         except ValidationError:

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import GreyRange
-from napari_semclass.writing import replacing
+from napari_semclass.writing import csv_writer, replacing
 
 MOST = 20_000  # rows; more would be looked at by nobody
 
@@ -110,7 +110,7 @@ def write_held_out(tiles: HeldOutTiles, path: Path) -> None:
     """
     tiles = tiles.drawn(MOST)
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow([*_COLUMNS, *tiles.categories])
         for index, shares in enumerate(tiles.probabilities):
             grey = tiles.grey[index]

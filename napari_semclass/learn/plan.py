@@ -230,8 +230,8 @@ def changed(plan: Plan, assignments: list[str]) -> Plan:
                 raise KeyError(key)
         except (KeyError, IndexError, ValueError, TypeError) as error:
             raise SettingsError(
-                f"{assignment!r} changes nothing: the plan has no {path.strip()!r}; write key=value, for example "
-                "stages.0.epochs=3 or seed=1."
+                f"{assignment[:200]!r} changes nothing: the plan has no {path.strip()[:200]!r}; "
+                "write key=value, for example stages.0.epochs=3 or seed=1."
             ) from error
         place[key] = _value(text.strip())
     return checked(raw, _PLANS, "the changed plan")
@@ -242,5 +242,5 @@ def _value(text: str) -> Any:
 
     try:
         return tomllib.loads(f"value = {text}")["value"]
-    except tomllib.TOMLDecodeError:
+    except (tomllib.TOMLDecodeError, RecursionError):
         return text

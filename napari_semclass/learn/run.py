@@ -130,7 +130,7 @@ class Run:
         try:
             process = psutil.Process(status.pid)
             same = abs(process.create_time() - status.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
-        except psutil.Error:
+        except (psutil.Error, ValueError, OverflowError):  # a damaged status may name a process that cannot be
             return False
         return same and time.time() - status.heartbeat < _STALE_S
 
@@ -141,7 +141,7 @@ class Run:
     def wish(self) -> Wish | None:
         """What the run was asked for, if anything."""
         try:
-            return "finish" if self.stop_file.read_text(encoding="utf-8").strip() == "finish" else "stop"
+            return "finish" if self.stop_file.read_bytes().strip() == b"finish" else "stop"
         except OSError:
             return None
 

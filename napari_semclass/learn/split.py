@@ -13,6 +13,7 @@ from sklearn.model_selection import LeaveOneGroupOut, StratifiedGroupKFold
 from napari_semclass.errors import SettingsError
 from napari_semclass.learn.dataset import Picture
 from napari_semclass.learn.spatial import DROPPED, TRAIN, VALID, Sides, divide_group
+from napari_semclass.writing import csv_writer
 
 Indices = NDArray[np.int64]
 Split = tuple[Indices, Indices]
@@ -198,7 +199,7 @@ def _improved(counts: Indices, order: Indices, cost: Callable[[Indices], float])
 def write_folds(pictures: Sequence[Picture], folder: Path, numbers: Indices, path: Path) -> None:
     """Write `path,fold` rows, paths relative to `folder`."""
     with path.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
+        writer = csv_writer(file)
         writer.writerow(["path", "fold"])
         for picture, number in zip(pictures, numbers, strict=True):
             writer.writerow([picture.path.relative_to(folder).as_posix(), int(number)])

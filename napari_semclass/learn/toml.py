@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 from pydantic import TypeAdapter, ValidationError
 
-from napari_semclass.errors import SettingsError
+from napari_semclass.errors import SettingsError, brief
 
 _T = TypeVar("_T")
 
@@ -29,6 +29,8 @@ def read_toml(path: str | Path, kind: TypeAdapter[_T]) -> _T:
         raise SettingsError(f"{path}: the plan cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingsError(f"{path}: the plan is not valid TOML ({error}).") from error
+    except (RecursionError, ValueError) as error:  # numbers of too many digits, among others
+        raise SettingsError(f"{path}: the plan is no plan ({brief(error)}).") from error
     return checked(raw, kind, str(path))
 
 
@@ -37,6 +39,8 @@ def checked(raw: Mapping[str, Any], kind: TypeAdapter[_T], source: str) -> _T:
     try:
         # By way of JSON, in which a TOML list may stand for a tuple although types are checked strictly.
         return kind.validate_json(json.dumps(raw, default=str))
+    except (RecursionError, UnicodeEncodeError) as error:
+        raise SettingsError(f"{source}: the plan is no plan ({brief(error)}).") from error
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

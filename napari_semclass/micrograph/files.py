@@ -6,13 +6,14 @@ import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
+from math import prod
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from napari_semclass.errors import MicrographError, brief
-from napari_semclass.micrograph.headers import is_tiff, plane_metadata
+from napari_semclass.micrograph.headers import PICTURES, is_tiff, plane_metadata
 from napari_semclass.micrograph.metadata import (
     Metadata,
     guarded,
@@ -26,6 +27,8 @@ SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".zarr")
 _GREY_MODES = ("1", "L", "LA", "La", "I", "F", "I;16", "I;16L", "I;16B", "I;16N")  # of Pillow
 # Below this a TIFF is read at once, which is faster than chunk by chunk.
 _EAGER_BYTES = 256_000_000
+LARGEST_BLOCK_BYTES = 1 << 30
+"""What a file may make us unpack at once: so much, or as much as the file itself is long."""
 # A palette with this share of its colours grey, in order, is an instrument's: the others are its marks.
 _GREY_PALETTE = 0.8
 
@@ -93,6 +96,7 @@ def _open_tiff(path: Path) -> list[Micrograph]:
         array = series.asarray() if series.nbytes <= _EAGER_BYTES else None
     if array is None:
         array = _lazy(path, wrapped=bool(samples) or white is not None)
+        _refuse_huge_blocks(array, path, path.stat().st_size)
     array = array if white is None else _negative(array, white)
     opened = _tiff_micrographs(array, series.axes, samples, path, note)
     if len(planes) != len(opened):
@@ -180,7 +184,7 @@ def _open_picture(path: Path, metadata: Metadata | None = None) -> list[Microgra
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is what micrographs are
-            picture = Image.open(path)
+            picture = Image.open(path, formats=PICTURES)
     except UnidentifiedImageError as error:
         raise MicrographError(
             f"{path}: cannot be read as an image; its content is not TIFF, PNG, JPEG, BMP or the like."
@@ -209,6 +213,7 @@ def _open_zarr(path: Path) -> list[Micrograph]:
     except (FileNotFoundError, GroupNotFoundError) as error:
         raise MicrographError(f"{path}: is a folder without zarr data in it.") from error
     if isinstance(node, zarr.Array):
+        _refuse_huge_blocks(node, path)
         return as_micrographs(node, source=str(path))
     attributes = dict(node.attrs)
     scales = _mapping(attributes.get("ome", attributes)).get("multiscales")
@@ -216,7 +221,9 @@ def _open_zarr(path: Path) -> list[Micrograph]:
         return _open_ome(path, node, _mapping(scales[0]))
     arrays = [name for name, _ in node.arrays()]
     if len(arrays) == 1:
-        return as_micrographs(node[arrays[0]], source=str(path))
+        only = node[arrays[0]]
+        _refuse_huge_blocks(only, path)
+        return as_micrographs(only, source=str(path))
     held = ", ".join(sorted(arrays)[:5]) or "none"
     raise MicrographError(f"{path}: is not one zarr image (arrays inside: {held}); name the array's own folder.")
 
@@ -225,8 +232,20 @@ def _open_ome(path: Path, group: Any, scales: Mapping[str, Any]) -> list[Microgr
     """The finest level of an OME-Zarr image."""
     levels = scales["datasets"]
     note = f"level 0 of {len(levels)} (full resolution) is used" if len(levels) > 1 else ""
-    opened = as_micrographs(group[levels[0]["path"]], source=str(path), rgb=False, note=note)
+    finest = group[levels[0]["path"]]
+    _refuse_huge_blocks(finest, path)
+    opened = as_micrographs(finest, source=str(path), rgb=False, note=note)
     return _described(opened, guarded(partial(ome_zarr_metadata, scales)))
+
+
+def _refuse_huge_blocks(array: Any, path: Path, size: int = 0) -> None:
+    """Refuse blocks of which a single one would fill the memory; `size` (bytes) is the file's own length."""
+    first = [edge[0] if isinstance(edge, tuple) else edge for edge in array.chunks]
+    block = prod(int(length) for length in first) * array.dtype.itemsize
+    if block > max(LARGEST_BLOCK_BYTES, size):
+        raise MicrographError(
+            f"{path}: is stored in blocks of {block / 1e9:,.1f} GB, too large to unpack one; save it in smaller chunks."
+        )
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -17,6 +17,9 @@ from napari_semclass.micrograph.metadata import (
     with_reason,
 )
 
+PICTURES = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "PPM", "TIFF")
+"""What Pillow may open; for others, such as EPS, it may start programs to draw what the file says."""
+
 
 @dataclass(frozen=True)
 class Header:
@@ -78,6 +81,6 @@ def _picture_header(path: Path) -> Header:
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # large is what micrographs are
-        with Image.open(path) as picture:
+        with Image.open(path, formats=PICTURES) as picture:
             metadata = guarded(partial(picture_metadata, picture, path))
             return Header((picture.height, picture.width), (metadata,))

@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
 from safetensors.torch import load as load_tensors
 from torch import Tensor
 
@@ -28,7 +27,11 @@ def read_weights(path: Path) -> dict[str, Tensor]:
         if path.suffix == ".safetensors":
             return dict(load_tensors(path.read_bytes()))
         content = torch.load(path, weights_only=True, map_location="cpu")
-    except (OSError, SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError, ValueError, KeyError) as error:
+    except pickle.UnpicklingError as error:
+        raise ModelError(
+            f"{path}: no weights can be read from it; it is damaged, or a pickle of something else than tensors."
+        ) from error
+    except Exception as error:  # safetensors and torch raise anything on damaged files
         raise ModelError(f"{path}: no weights can be read from it ({brief(error)}).") from error
     for key in ("state_dict", "model"):
         if isinstance(content, Mapping) and isinstance(content.get(key), Mapping):

@@ -147,10 +147,29 @@ def models_job(stop: threading.Event) -> Generator[Any, None, None]:
     yield cards
     # What napari's first Labels layer and the first learning load, a second that would otherwise hold the GUI thread.
     # Only modules: making a layer here would race with the GUI thread for pint's registry of units.
-    for module in ("pandas", "skimage.color.colorconv", "skimage.draw", "napari_semclass.learn.quick"):
-        import_module(module)
+    # dask loads distributed, where that is installed, to show the first part of a large overlay.
+    for module in ("pandas", "skimage.color.colorconv", "skimage.draw", "distributed", "napari_semclass.learn.quick"):
+        with suppress(ImportError):
+            import_module(module)
+    prepare_colors()
     if "starter" in cards and not stop.is_set():
         yield _speed("starter")
+
+
+def prepare_colors() -> None:
+    """Have ready, before the GUI thread needs it, what numba compiles and vispy computes for a first layer of labels.
+
+    Only the table of colours: napari's loop over the labels is parallel, which not every numba allows in two threads.
+    """
+    with suppress(ImportError):  # napari does without numba
+        from numba import typed, types
+
+        table = typed.Dict.empty(key_type=types.uint8, value_type=types.uint8)
+        table[np.uint8(1)] = np.uint8(1)
+    with suppress(ImportError):  # a table of dashes, kept by vispy, for the outline that no overlay shows
+        from vispy.visuals.line.dash_atlas import DashAtlas
+
+        DashAtlas()
 
 
 def _speed(model_name: str) -> tuple[str, float]:

@@ -14,6 +14,8 @@ from napari_semclass.viewer.state import DockState
 from napari_semclass.viewer.suggesting import Suggesting
 from napari_semclass.viewer.teacher import Teacher
 
+_NO_CATEGORY = "No category has the key {}."
+
 Place = tuple[Image, int, tuple[int, int, int, int]]
 """A tile: its image, its plane, its box."""
 
@@ -36,12 +38,21 @@ class Marking:
         self._book, self._teacher, self._panel = book, teacher, panel
         self._suggesting, self._checking = suggesting, checking
         self._question = ""
+        self._missing = 0
+        book.categories_changed.connect(self._found)
+
+    def _found(self) -> None:
+        """A key that had no category has one now: the complaint about it is out of date."""
+        complaint = _NO_CATEGORY.format(self._missing)
+        if self._state.message == complaint and self._book.categories.by_key(self._missing) is not None:
+            self._state.say("")
 
     def mark(self, key: int) -> None:
         """What a number key means: of the selected shapes, of the tile asked about, or of the tile at the cursor."""
         category = self._book.categories.by_key(key) if key else None
         if key and category is None:
-            self._state.say(f"No category has the key {key}.", problem=True)
+            self._missing = key
+            self._state.say(_NO_CATEGORY.format(key), problem=True)
             return
         number = category.number if category else 0
         if number:

@@ -142,6 +142,10 @@ def test_a_micrograph_that_was_not_chosen_is_marked_and_not_the_one_beneath_it(
 def test_a_key_without_a_category_says_so(annotating, dock, press):
     press(Qt.Key.Key_9, 40, DARK)
     assert "No category has the key 9" in dock.state.message
+    while annotating.book.categories.by_key(9) is None:
+        assert "No category has the key 9" in dock.state.message
+        annotating.add_category()
+    assert dock.state.message == ""
 
 
 def test_keys_are_given_back_with_the_tab(annotating, dock, viewer, press, counted):

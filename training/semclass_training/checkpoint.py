@@ -1,6 +1,6 @@
 """What a run needs to go on: written whole after each epoch, read without running code."""
 
-import pickle
+import io
 from dataclasses import asdict
 from pathlib import Path
 
@@ -20,11 +20,10 @@ def write_memory(memory: Memory, path: Path) -> None:
         When it cannot be written, such as for want of space; the one before stays.
     """
     content = {**vars(memory), "position": asdict(memory.position)}
-    with replacing(path) as temporary, temporary.open("wb") as file:
-        try:
-            torch.save(content, file)
-        except RuntimeError as error:  # torch hides the system's error of a full disk in one of its own
-            raise OSError(None, brief(error)) from error
+    buffer = io.BytesIO()  # torch hides the system's error of a full disk in one of its own
+    torch.save(content, buffer)
+    with replacing(path) as temporary:
+        temporary.write_bytes(buffer.getbuffer())
 
 
 def read_memory(path: Path) -> Memory | None:
@@ -40,5 +39,5 @@ def read_memory(path: Path) -> Memory | None:
     try:
         content = torch.load(path, map_location="cpu", weights_only=True)
         return Memory(**{**content, "position": Position(**content["position"])})
-    except (RuntimeError, pickle.UnpicklingError, KeyError, TypeError, EOFError) as error:
+    except Exception as error:  # torch raises anything on damaged files
         raise ModelError(f"{path}: the checkpoint cannot be read ({brief(error)}); start the run anew.") from error
