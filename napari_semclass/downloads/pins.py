@@ -1,7 +1,9 @@
 """Hashes of files that a user trusted once: from then on the same address must give the same file."""
 
+import contextlib
 import hashlib
 import json
+import secrets
 from pathlib import Path
 
 from napari_semclass.errors import DownloadError
@@ -38,12 +40,14 @@ def add_pin(folder: Path, url: str, sha256: str) -> None:
         If the list cannot be read or written.
     """
     pins = read_pins(folder) | {url: sha256}
-    draft = folder / f"{PINS}.new"
+    draft = folder / f".{secrets.token_hex(8)}.part"  # another process may be writing one, too
     try:
         folder.mkdir(parents=True, exist_ok=True)
         draft.write_text(json.dumps(pins, indent=1, sort_keys=True) + "\n", encoding="utf-8")
         draft.replace(folder / PINS)
     except OSError as error:
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
         raise DownloadError(f"The hash of the download could not be pinned in {folder}: {error}.") from error
 
 

@@ -16,7 +16,7 @@ from napari_semclass.errors import DownloadError, ModelError, SettingsError, bri
 from napari_semclass.model import Model, available_models, build_network, load_model, load_model_file
 from napari_semclass.model.tensors import read_weights
 from semclass_training.imagenet import PACKAGE, imagenet_backbone
-from semclass_training.weight_files import is_model_file, put_weights, read_weights_once
+from semclass_training.weight_files import file_sha256, is_model_file, put_weights, read_weights_once
 
 SOURCES = ("starter", "imagenet", "micronet", "none")
 """What a plan's `pretrained` may say, besides the path of a file."""
@@ -163,7 +163,8 @@ def _from_file(path: Path, backbone: str, categories: int) -> Start:
         return _from_model(load_model_file(path), backbone, categories, str(path))
     network = build_network(backbone, categories, "the plan")
     put_weights(network, read_weights(path), str(path))
-    return Start(network, backbone, *_standard(network), f"the weights in {path.name}", "not stated", "not stated")
+    description = f"the weights in {path.name}, sha256 {file_sha256(path)}"
+    return Start(network, backbone, *_standard(network), description, "not stated", "not stated")
 
 
 def _packaged(backbone: str) -> bool:
@@ -254,5 +255,5 @@ def _from_micronet(
     path = fetch(name, confirm=agree, folder=folder, registry=registry, progress=progress)
     put_weights(network, read_weights_once(path), str(path))
     entry = entries[name]
-    description = f"ImageNet, then MicroNet ({entry.url})"
+    description = f"ImageNet, then MicroNet ({entry.url}, sha256 {file_sha256(path)})"
     return Start(network, backbone, *_MICRONET_STANDARD, description, entry.licence, entry.credit)

@@ -176,6 +176,8 @@ def test_micronet_is_downloaded_once_and_its_pickle_read_once(micronet, state, m
     start = start_network(SMALL, "micronet", 4, agree=yes, **micronet)
     assert carries(start.network, state)
     assert (start.licence, start.credit) == ("MIT", "NASA")
+    fetched = (micronet["folder"] / f"micronet-{SMALL}.pth").read_bytes()
+    assert start.description.endswith(f", sha256 {hashlib.sha256(fetched).hexdigest()})")
     assert (start.mean, start.std) == (0.449, 0.226)
     assert "micronet" in at_hand(SMALL, micronet["folder"])
     assert (micronet["folder"] / f"micronet-{SMALL}.safetensors").is_file()
@@ -238,6 +240,7 @@ def test_a_file_of_weights_may_have_any_usual_form(tmp_path, state, form):
     start = start_network(SMALL, str(path), 3, agree=never)
     assert carries(start.network, state)
     assert start.licence == "not stated"
+    assert start.description == f"the weights in {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 class Harmful:
