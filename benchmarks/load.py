@@ -2,8 +2,8 @@
 
     python benchmarks/load.py [--tiles 1000000] [--layers 300]
 
-Tiles: a prediction of so many tiles with overlap (random answers) becomes areas, an overlay, CSV and GeoJSON. Layers: so
-many layers of marks of 200 categories on as many images become a project, are saved and read, and become labelled tiles.
+Tiles: a prediction of so many tiles with overlap (random answers) becomes areas, an overlay, CSV and GeoJSON. Layers:
+so many layers of marks of 200 categories become a project, which is saved and read.
 """
 
 import argparse
@@ -24,7 +24,6 @@ from napari_semclass.classify.layers import label_pixels
 from napari_semclass.classify.prediction import Prediction, Summary
 from napari_semclass.classify.tables import write_geojson, write_tiles_csv
 from napari_semclass.model import Category
-
 
 _T = TypeVar("_T")
 
