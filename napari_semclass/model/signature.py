@@ -45,7 +45,7 @@ def check_signature(path: str | Path, signer: str, issuer: str) -> None:
         raise SettingsError(
             'signatures are checked by the package sigstore, which is missing; install it: pip install "sigstore>=4".'
         )
-    # sigstore.models is a package of pydantic models that takes a second to load.
+    # An extra, and loaded when needed: few models are signed.
     from sigstore.errors import Error
     from sigstore.models import Bundle
     from sigstore.verify import Verifier
