@@ -1,9 +1,11 @@
-"""Many micrographs: seconds per file, memory over time, and what a killed run repeats.
+"""Many micrographs: files per second, memory over time, and what killed runs repeat.
 
-`python benchmarks/batch.py [--files 500] [--kill-at 0.4] [--tiles] [--workers N]` writes generated micrographs of one
-megapixel (a few, under many names), runs `semclass classify --whole` on them, kills it (SIGKILL) when a share is done,
-runs it again, and prints one line of JSON: seconds per file, resident memory (MB) in the second and the last tenth of
-each run, and how many of the files finished before the kill were done again.
+`python benchmarks/batch.py [--files 500] [--kill-at 0.4] [--tiles] [--workers N] [--scratch DIR] [--keep]` writes
+generated micrographs of one megapixel (1 MB each, no two alike), runs `semclass classify --whole` on them, kills it
+(SIGKILL) whenever one of the shares given is done, runs it again each time, and prints JSON: files per second, resident
+memory (MB) in the second and the last tenth of each run, its slope over files, and how many of the files finished
+before a kill were done again. `--keep` writes it to `results/many_files.json`, too. Ten thousand files take 10 GB in
+`--scratch`, which are removed.
 """
 
 import argparse
@@ -18,24 +20,22 @@ from pathlib import Path
 import numpy as np
 import psutil
 import tifffile
+from results import keep
 from scipy.ndimage import gaussian_filter
 
-SIDE = 1024
-DIFFERENT = 20
+SIDE = 1000
+_POINTS = 150  # of memory, that are kept of a run
 
 
 def make(folder: Path, files: int) -> None:
-    """Micrographs of smooth noise; each of a few pictures stands under many names."""
+    """Micrographs of smooth noise: cut-outs of one field, each at a place and of a brightness of its own."""
     random = np.random.default_rng(0)
     field = gaussian_filter(random.normal(size=(2 * SIDE, 2 * SIDE)), 3)
-    field = (255 * (field - field.min()) / np.ptp(field)).astype(np.uint8)
+    field = (200 * (field - field.min()) / np.ptp(field)).astype(np.uint8)
     for index in range(files):
-        path = folder / f"{index:06}.tif"
-        if index < DIFFERENT:
-            top, left = random.integers(0, SIDE, 2)
-            tifffile.imwrite(path, field[top : top + SIDE, left : left + SIDE])
-        else:
-            os.link(folder / f"{index % DIFFERENT:06}.tif", path)
+        top, left = divmod(index * 7919, SIDE)
+        picture = field[top % SIDE :, left:][:SIDE, :SIDE] + np.uint8(index % 50)
+        tifffile.imwrite(folder / f"{index:06}.tif", picture, photometric="minisblack")
 
 
 def finished(out: Path) -> dict[str, int]:
@@ -59,20 +59,20 @@ def memory(process: psutil.Process) -> float:
     return total / 1e6
 
 
-def follow(command: list[str], out: Path, stop_after: int | None) -> tuple[list[float], float, float]:
-    """Run to the end or until so many files are done; resident memory over time, seconds, CPU seconds."""
-    samples: list[float] = []
+def follow(command: list[str], out: Path, stop_after: int | None) -> tuple[list[tuple[int, float]], float, float]:
+    """Run to the end or until so many files are done: (files done, resident MB) over time, seconds, CPU seconds."""
+    samples: list[tuple[int, float]] = []
     used = 0.0
     begun = time.perf_counter()
     process = psutil.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     while process.poll() is None:
         time.sleep(0.5)
+        done = sum(1 for name in os.listdir(out) if name.endswith(".png")) if out.is_dir() else 0  # noqa: PTH208
         with process.oneshot():
             if process.status() == psutil.STATUS_ZOMBIE:
                 continue
-            samples.append(memory(process))
+            samples.append((done, memory(process)))
             used = sum(process.cpu_times()[:2])
-        done = sum(1 for path in out.iterdir() if path.suffix == ".png") if out.is_dir() else 0
         if stop_after is not None and done >= stop_after:
             for child in process.children(recursive=True):
                 child.kill()
@@ -81,22 +81,36 @@ def follow(command: list[str], out: Path, stop_after: int | None) -> tuple[list[
     return samples, time.perf_counter() - begun, used
 
 
-def tenths(samples: list[float]) -> list[float]:
-    """Mean of the second and of the last tenth (the first one loads torch)."""
-    n = max(1, len(samples) // 10)
-    return [round(sum(part) / len(part), 1) for part in (samples[n : 2 * n] or samples, samples[-n:])]
+def run_of(samples: list[tuple[int, float]], seconds: float, used: float) -> dict[str, object]:
+    """What is said of a run: its first tenth, in which torch is loaded, counts for the speed only."""
+    done, resident = np.array(samples).T
+    tenth = max(1, len(samples) // 10)
+    files = int(done[-1] - done[0])
+    slope = float(np.polyfit(done[tenth:], resident[tenth:], 1)[0]) if files else 0.0
+    every = max(1, len(samples) // _POINTS)
+    return {
+        "files": files,
+        "files_per_second": round(files / seconds, 2),
+        "cpu_seconds_per_file": round(used / max(1, files), 4),
+        "memory_mb": [round(float(part.mean()), 1) for part in (resident[tenth : 2 * tenth], resident[-tenth:])],
+        "slope_mb_per_1000_files": round(1000 * slope, 2),
+        "peak_mb": round(float(resident.max()), 1),
+        "samples": [[number, round(size, 1)] for number, size in samples[::every]],
+    }
 
 
 def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--files", type=int, default=500)
-    arguments.add_argument("--kill-at", type=float, default=0.4)
+    arguments.add_argument("--kill-at", type=float, nargs="*", default=[0.4], help="shares of the files, ascending")
     arguments.add_argument("--tiles", action="store_true", help="tiles instead of whole pictures")
     arguments.add_argument("--workers", type=int)
     arguments.add_argument("--model", default="starter")
+    arguments.add_argument("--scratch", type=Path, help="folder for pictures and results; default the system's")
+    arguments.add_argument("--keep", action="store_true")
     options = arguments.parse_args()
-    with tempfile.TemporaryDirectory() as scratch:
+    with tempfile.TemporaryDirectory(dir=options.scratch) as scratch:
         folder, out = Path(scratch) / "in", Path(scratch) / "out"
         folder.mkdir()
         make(folder, options.files)
@@ -104,25 +118,25 @@ def main() -> None:
         command = [*program, "classify", str(folder), "--out", str(out), "--model", options.model]
         command += [] if options.tiles else ["--whole"]
         command += ["--workers", str(options.workers)] if options.workers else []
-        first, *_ = follow(command, out, int(options.kill_at * options.files))
-        before = finished(out)
-        second, seconds, used = follow(command, out, None)
-        after = finished(out)
-        redone = [stem for stem, written in before.items() if after.get(stem) != written]
-        here = options.files - len(before)
+        runs, kept, redone = [], [], 0
+        for share in [*options.kill_at, None]:
+            before = finished(out)
+            measured = follow(command, out, None if share is None else int(share * options.files))
+            after = finished(out)
+            redone += sum(after.get(stem) != written for stem, written in before.items())
+            runs.append(run_of(*measured))
+            kept.append(len(after))
         report = {
             "files": options.files,
-            "finished_before_kill": len(before),
-            "redone": len(redone),
-            "done_at_the_end": len(after),
-            "seconds_per_file": round(seconds / here, 4),
-            "cpu_seconds_per_file": round(used / here, 4),
-            "memory_mb_first_run": tenths(first),
-            "memory_mb_second_run": tenths(second),
-            "peak_mb": round(max(first + second), 1),
+            "finished_at_each_end": kept,
+            "redone": redone,
+            "runs": runs,
             "summary_lines": len((out / "summary.csv").read_text(encoding="utf-8").splitlines()) - 1,
         }
-    print(json.dumps(report))
+    if options.keep:
+        keep("many_files", report)
+    else:
+        print(json.dumps(report))
 
 
 if __name__ == "__main__":

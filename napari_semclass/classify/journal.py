@@ -20,7 +20,7 @@ _ENTRIES = TypeAdapter(Entry)
 
 
 class Journal:
-    """Notes finished entries in run.jsonl, and from time to time writes run.json and summary.csv, which hold them all.
+    """Notes finished entries in run.jsonl, and from time to time writes run.json and the summaries, which hold all.
 
     As a context manager it writes both at the start and, whatever happens, at the end; then run.jsonl is removed.
     """

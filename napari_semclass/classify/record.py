@@ -1,4 +1,4 @@
-"""What a batch leaves behind: run.json says how and from what results were made, summary.csv is drawn from it."""
+"""What a batch leaves behind: run.json says how and from what results were made; the summaries are drawn from it."""
 
 import os
 import re
@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer, field_validator, model_validator
 from pydantic.dataclasses import dataclass
 
+from napari_semclass.classify.parquet import write_parquet
 from napari_semclass.classify.rejection import recorded, rejection_of
 from napari_semclass.classify.settings import Precision, Settings
 from napari_semclass.classify.tables import length_cell, write_csv
@@ -17,7 +18,7 @@ from napari_semclass.errors import OutputError
 from napari_semclass.model.card import Card
 from napari_semclass.writing import replacing
 
-RECORD_NAME, SUMMARY_NAME = "run.json", "summary.csv"
+RECORD_NAME, SUMMARY_NAME, PARQUET_NAME = "run.json", "summary.csv", "summary.parquet"
 FORMAT: Literal[1] = 1
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -32,7 +33,7 @@ def leads_away(stem: str, kind: type[PurePath] = PurePath) -> bool:
 
 @dataclass(config=_STRICT)
 class Row:
-    """What was found in one plane, or why nothing was: a line of summary.csv."""
+    """What was found in one plane, or why nothing was: a line of the summaries."""
 
     file: str
     category: str = ""
@@ -123,7 +124,7 @@ class Record:
         return same_settings and len(precisions) < 2 and self.model.get("sha256") == other.model.get("sha256")
 
     def save(self, out: Path) -> None:
-        """Write run.json, then summary.csv, each whole or not at all.
+        """Write run.json, then summary.csv and, with pyarrow, summary.parquet, each whole or not at all.
 
         Raises
         ------
@@ -139,15 +140,18 @@ class Record:
         header = ["file", "category", "confidence", *(f"prob_{n}" for n in names)]
         header += [f"fraction_{name}" for name in self.answers]
         header += ["pixel_size_m", "pixel_size_source", "error"]
-        write_csv(out / SUMMARY_NAME, header, self._lines())
+        size = header.index("pixel_size_m")
+        cells = ([*line[:size], length_cell(line[size]), *line[size + 1 :]] for line in self._lines())
+        write_csv(out / SUMMARY_NAME, header, cells)
+        write_parquet(out / PARQUET_NAME, ("file", "category", "pixel_size_source", "error"), header, self._lines())
 
     def _lines(self) -> Iterator[list[Any]]:
         no_shares, no_fractions = [None] * len(self.categories), [None] * len(self.answers)
         for entry in self.files:
             for row in entry.rows:
                 shares = [*(row.probabilities or no_shares), *(row.fractions or no_fractions)]
-                size = length_cell(row.pixel_size_m)
-                yield [row.file, row.category, row.confidence, *shares, size, row.pixel_size_source, row.error]
+                scale = row.pixel_size_m, row.pixel_size_source
+                yield [row.file, row.category, row.confidence, *shares, *scale, row.error]
 
 
 _RECORDS = TypeAdapter(Record)

@@ -8,7 +8,7 @@ from pathlib import Path
 from napari_semclass.classify.inputs import Input
 from napari_semclass.classify.journal import replay
 from napari_semclass.classify.naming import output_stems
-from napari_semclass.classify.record import RECORD_NAME, SUMMARY_NAME, Entry, Record, load_record
+from napari_semclass.classify.record import PARQUET_NAME, RECORD_NAME, SUMMARY_NAME, Entry, Record, load_record
 from napari_semclass.classify.results import Results
 from napari_semclass.errors import OutputError
 
@@ -87,8 +87,9 @@ def _earlier(out: Path, overwrite: bool) -> Record | None:
         return None
     if earlier is not None:
         replay(out, earlier)
-    if earlier is None and not overwrite and (out / SUMMARY_NAME).exists():
-        raise OutputError(f"{out}: holds a {SUMMARY_NAME} but no {RECORD_NAME} to continue from; {_HINT}")
+    for name in (SUMMARY_NAME, PARQUET_NAME) if earlier is None and not overwrite else ():
+        if (out / name).exists():
+            raise OutputError(f"{out}: holds a {name} but no {RECORD_NAME} to continue from; {_HINT}")
     return earlier
 
 

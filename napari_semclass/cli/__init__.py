@@ -21,7 +21,8 @@ _CLASSIFY = """\
 Classify SEM micrographs, tile by tile or as a whole.
 
 For each micrograph DIR gets an overlay (.overlay.png) and, unless --whole, a table of its tiles (.tiles.csv) and
-their areas as shapes (.geojson); for all together summary.csv and run.json. Outputs mirror the folders given.
+their areas as shapes (.geojson); for all together summary.csv, summary.parquet (where pyarrow is installed) and
+run.json. Outputs mirror the folders given.
 Running the same command again goes on where it stopped and classifies what is new, changed or failed.
 """
 _EXIT = "Exit status: 0 all well, 1 some files failed (see summary.csv), 2 nothing could be done, 130 stopped."

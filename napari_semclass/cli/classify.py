@@ -6,6 +6,7 @@ from contextlib import closing
 
 from napari_semclass.classify import Batch, Prediction, Settings
 from napari_semclass.classify.cluster import connected
+from napari_semclass.classify.parquet import parquet_is_known
 from napari_semclass.classify.record import RECORD_NAME, Entry
 from napari_semclass.cli.progress import progress, share
 from napari_semclass.errors import SettingsError
@@ -121,7 +122,8 @@ def _notes(batch: Batch) -> list[str]:
 
 def _places(batch: Batch) -> list[str]:
     each = ".overlay.png" if batch.settings.mode == "whole" else ".overlay.png, .tiles.csv and .geojson"
-    return [f"Results in {batch.out}: summary.csv and run.json; for each micrograph {each}."]
+    both = ", summary.parquet" if parquet_is_known() else " (summary.parquet, too, with pip install pyarrow)"
+    return [f"Results in {batch.out}: summary.csv{both} and run.json; for each micrograph {each}."]
 
 
 def _caution(batch: Batch) -> list[str]:

@@ -201,7 +201,7 @@ def test_the_demo_writes_its_results_twice_over(small_demo, tmp_path, capsys):
         assert "synthetic" in said
         assert "says nothing about real micrographs" in said
     assert {path.name for path in (tmp_path / "semclass-demo").iterdir()} == {
-        *("summary.csv", "run.json", "synthetic_mosaic.png", "synthetic_mosaic.tiles.csv"),
+        *("summary.csv", "summary.parquet", "run.json", "synthetic_mosaic.png", "synthetic_mosaic.tiles.csv"),
         *("synthetic_mosaic.geojson", "synthetic_mosaic.overlay.png"),
     }
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import imageio.v3 as iio
 import numpy as np
+import pyarrow.parquet
 import pytest
 import tifffile
 import zarr
@@ -19,6 +20,8 @@ from napari_semclass.classify import Settings
 from napari_semclass.classify.batch import Batch
 from napari_semclass.errors import OutputError, SemclassError, SettingsError
 from napari_semclass.model import save_model
+
+FOR_ALL = {"summary.csv", "summary.parquet", "run.json"}
 
 
 @pytest.fixture
@@ -68,7 +71,7 @@ def test_every_plane_has_a_row_and_failures_stay_alone(data, tiny_model):
         *("data/a.png", "data/s.tif#0", "data/s.tif#1", "data/s.tif#2", "data/text.tif", "data/z.zarr"),
         "data/sub/a.png",
     ]
-    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a") | {"summary.csv", "run.json"}
+    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a") | FOR_ALL
     assert "constant" in rows["data/s.tif#1"]["error"]
     assert rows["data/text.tif"]["error"].startswith("cannot be read as an image")
     assert rows["data/text.tif"]["category"] == rows["data/text.tif"]["prob_dark"] == ""
@@ -83,6 +86,33 @@ def test_every_plane_has_a_row_and_failures_stay_alone(data, tiny_model):
     assert sum(float(good[f"fraction_{name}"]) for name in ("dark", "grey", "bright")) == pytest.approx(1)
     assert good["error"] == ""
     assert [entry.file for entry in batch.entries if entry.status == "failed"] == ["data/s.tif", "data/text.tif"]
+
+
+def test_the_parquet_summary_says_what_the_csv_says_with_types(data, tiny_model, three_bands):
+    resolution = {"resolution": (1 / 7.3, 1 / 7.3), "resolutionunit": "NONE"}
+    tifffile.imwrite(data / "fiji.tif", three_bands, imagej=True, metadata={"unit": "nm"}, **resolution)
+    run(tiny_model)
+    table = pyarrow.parquet.read_table("out/summary.parquet")
+    lines, expected = {line["file"]: line for line in table.to_pylist()}, summary()
+    assert list(lines) == list(expected)
+    assert table.column_names == list(expected["data/a.png"])
+    assert lines["data/fiji.tif"]["pixel_size_m"] == pytest.approx(7.3e-9, rel=1e-5)
+    assert lines["data/text.tif"]["confidence"] is None
+    for name, line in lines.items():
+        for column, value in line.items():
+            said = expected[name][column]
+            if isinstance(value, float):
+                assert value == pytest.approx(float(said), abs=1e-6)
+            else:
+                assert (value or "") == said
+
+
+def test_without_pyarrow_there_is_no_parquet_summary_and_none_that_is_out_of_date(data, tiny_model, monkeypatch):
+    run(tiny_model, "data/a.png")
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    run(tiny_model)
+    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a") | FOR_ALL - {"summary.parquet"}
+    assert len(summary()) == 7
 
 
 def test_the_record_says_how_it_was_made(data, tiny_model):
@@ -124,7 +154,7 @@ def test_a_record_from_before_data_bars_could_be_kept_is_continued(data, tiny_mo
 
 def test_whole_pictures_have_no_table_and_no_shapes(data, tiny_model):
     run(tiny_model, settings=Settings(mode="whole"))
-    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a", suffixes=["overlay.png"]) | {"summary.csv", "run.json"}
+    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a", suffixes=["overlay.png"]) | FOR_ALL
 
 
 def test_running_again_does_only_what_failed_changed_or_is_missing(data, tiny_model, three_bands):
@@ -162,7 +192,7 @@ def test_a_stem_that_clashes_later_moves_and_leaves_nothing_behind(data, tiny_mo
     run(tiny_model, "data/a.png")
     iio.imwrite(data / "a.bmp", three_bands)
     run(tiny_model, "data/a.png", "data/a.bmp")
-    assert outputs() == results("a.png", "a.bmp") | {"summary.csv", "run.json"}
+    assert outputs() == results("a.png", "a.bmp") | FOR_ALL
     assert run(tiny_model, "data/a.bmp", "data/a.png").todo == []
     assert run(tiny_model, "data/a.bmp").todo == []
 
@@ -185,14 +215,14 @@ def test_settings_that_give_the_same_result_are_the_same(data, tiny_model):
     assert len(Batch(["data"], tiny_model, Settings(tile=32, stride=32, device="cpu", batch=3), "out").todo) == 2
 
 
-@pytest.mark.parametrize("name", ["summary.csv", "a.geojson", "run.json"])
+@pytest.mark.parametrize("name", ["summary.csv", "summary.parquet", "a.geojson", "run.json"])
 def test_files_of_others_are_not_overwritten(data, tiny_model, name):
     (data / name).write_text("mine")
     with pytest.raises(OutputError, match="--overwrite"):
         Batch(["data"], tiny_model, Settings(), "data")
     assert (data / name).read_text() == "mine"
     run(tiny_model, "data", out="data", overwrite=True)
-    assert (data / name).read_text() != "mine"
+    assert (data / name).read_bytes() != b"mine"
 
 
 def test_results_beside_the_images_are_not_classified_again(data, tiny_model):
@@ -232,7 +262,7 @@ def test_closing_in_the_middle_of_a_file_loses_nothing(data, tiny_model):
     assert {entry["file"]: entry["status"] for entry in record()["files"]}["data/a.png"] == "pending"
     run(tiny_model)
     assert len(summary()) == 7
-    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a") | {"summary.csv", "run.json"}
+    assert outputs() == results("a", "s#0", "s#2", "z", "sub/a") | FOR_ALL
 
 
 def test_a_killed_run_is_resumed_without_losing_or_repeating(data, tiny_model, three_bands, tmp_path):
@@ -408,7 +438,7 @@ def test_a_large_micrograph_goes_on_after_its_last_finished_block(large, wary_mo
     batch = run(wary_model, large)
     assert batch.entries[0].tiles == first.total
     assert Path("out/large.tiles.csv").read_bytes() == Path("whole/large.tiles.csv").read_bytes()
-    assert outputs() == results("large") | {"summary.csv", "run.json"}
+    assert outputs() == results("large") | FOR_ALL
 
 
 def test_blocks_of_other_settings_or_another_file_are_not_used(large, wary_model, three_bands):
