@@ -1,6 +1,7 @@
 """Asks whether the packages that users get with this program have known vulnerabilities, or says that nobody was asked.
 
-Of what is installed here, that is napari-semclass with all its extras for users, and whatever these need; no tools.
+Of what is installed here, that is napari-semclass with its extras for users (but bioimageio, which needs an older
+pydantic), and whatever these need; no tools.
 """
 
 import argparse

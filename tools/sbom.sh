@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lists what users get with a wheel (an SBOM, CycloneDX JSON): it is installed with all extras for users into an
+# Lists what users get with a wheel (an SBOM, CycloneDX JSON): it is installed with the extras for users into an
 # environment of its own, and every package there is written down with version, licence and what it needs.
 # bash tools/sbom.sh WHEEL SBOM.json
 
