@@ -23,6 +23,7 @@ def _caches_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
     """Nothing that a user's own work has left in the cache decides a test."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("SEMCLASS_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("SEMCLASS_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
 
 

@@ -1,6 +1,6 @@
 """Take the screenshots of docs/images, of generated micrographs: `xvfb-run -a python tools/screenshots.py`.
 
-`classify`, `dark` or `light` after it takes a part of them.
+`classify`, `folder`, `dark` or `light` after it takes a part of them.
 """
 
 import os
@@ -13,10 +13,12 @@ from pathlib import Path
 import napari
 import numpy as np
 from PIL import Image
+from qtpy.QtCore import Qt
 from qtpy.QtWidgets import QApplication, QWidget
 
-from napari_semclass.samples import synthetic_micrograph, synthetic_mosaic
+from napari_semclass.samples import CATEGORIES, synthetic_micrograph, synthetic_mosaic
 from napari_semclass.viewer.dock import SemClassifier
+from napari_semclass.viewer.folder_browser import FolderBrowser
 from napari_semclass.viewer.state import Phase
 from napari_semclass.viewer.train_state import TrainPhase
 
@@ -39,11 +41,13 @@ def main() -> None:
     """Open, classify, fail, annotate, train; take a picture of each. What the dock keeps goes into a folder for now."""
     OUT.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
-        for name in ("AUTOSAVE", "CACHE", "MODELS"):
+        for name in ("AUTOSAVE", "CACHE", "CONFIG", "MODELS"):
             os.environ[f"SEMCLASS_{name}"] = f"{folder}/{name.lower()}"
-        wanted = sys.argv[1:] or ["classify", "dark", "light"]
+        wanted = sys.argv[1:] or ["classify", "folder", "dark", "light"]
         if "classify" in wanted:
             _classify()
+        if "folder" in wanted:
+            _browse(Path(folder))
         for theme in [one for one in ("dark", "light") if one in wanted]:
             _annotate_and_train(theme)
 
@@ -89,6 +93,34 @@ def _classify() -> None:
     dock.classifying.run.classify.click()
     wait(lambda: dock.state.phase is Phase.IDLE)
     take("dock-error")
+    viewer.close()
+
+
+def _browse(scratch: Path) -> None:
+    source = scratch / "session 12"
+    source.mkdir()
+    for category in CATEGORIES:
+        for seed in range(3):
+            picture = synthetic_micrograph(category, (384, 512), seed=seed, data_bar=True)
+            Image.fromarray(picture).save(source / f"{category.lower()}_{seed + 1}.png")
+    (source / "notes.tif").write_text("no picture")
+    viewer = napari.Viewer()
+    viewer.window._qt_window.resize(1280, 800)
+    _, browser = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM folder")
+    if not isinstance(browser, FolderBrowser):
+        sys.exit("another widget answers to that name")
+    wait(lambda: browser.models.findData("starter") >= 0)
+    browser.choose(source)
+    browser.settings.whole.setChecked(True)
+    browser.classify.click()
+    wait(lambda: "failed" in browser.message.text(), 300)
+    browser.list.activated.emit(browser.list.shown.index(4, 0))
+    wait(lambda: len(viewer.layers) == 2)
+    wait(lambda: browser.findings.index(8).data(Qt.ItemDataRole.DecorationRole) is not None)
+    for theme in ("dark", "light"):
+        viewer.theme = theme
+        wait(lambda: True)
+        _keep(viewer.window._qt_window, f"folder-{theme}")
     viewer.close()
 
 

@@ -45,6 +45,9 @@ sources=(napari_semclass training tests benchmarks tools docs/conf.py docs/_exte
 "$python" -m ruff format --check "${sources[@]}"
 "$python" -m mypy
 
+say "== Known vulnerabilities of what users get"
+"$python" tools/audit.py >&2
+
 say "== Viewer tests, in a window, and core tests, without a display"
 beside_core tests/core in_window "$python" -m pytest tests/viewer
 say "== Notebook tests, in a browser without a window"

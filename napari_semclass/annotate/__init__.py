@@ -11,6 +11,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "categories": ["Categories", "MarkCategory"],
         "collect": ["LabelledTiles", "Source", "collect_tiles"],
         "dataset": ["export_tiles", "write_dataset"],
+        "findings": ["Finding", "export_findings", "read_findings"],
         "groups": ["Grouping", "Marked", "group_tiles"],
         "imported": ["Examples", "read_examples"],
         "learning": ["learn_project"],
@@ -33,6 +34,9 @@ if TYPE_CHECKING:
     from napari_semclass.annotate.collect import Source as Source
     from napari_semclass.annotate.dataset import export_tiles as export_tiles
     from napari_semclass.annotate.dataset import write_dataset as write_dataset
+    from napari_semclass.annotate.findings import Finding as Finding
+    from napari_semclass.annotate.findings import export_findings as export_findings
+    from napari_semclass.annotate.findings import read_findings as read_findings
     from napari_semclass.annotate.groups import Grouping as Grouping
     from napari_semclass.annotate.groups import Marked as Marked
     from napari_semclass.annotate.groups import group_tiles as group_tiles

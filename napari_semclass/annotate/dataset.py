@@ -62,7 +62,7 @@ def write_dataset(labelled: LabelledTiles, folder: str | Path, imported: DataSet
         own = _of(labelled, index)
         if not len(own):
             continue
-        path, grey = _stored(source, folder / _MICROGRAPHS / f"{index + 1}_{_safe(source.name)}.tif")
+        path, grey = _stored(source, folder / _MICROGRAPHS / f"{index + 1}_{safe_name(source.name)}.tif")
         for tile in own.tolist():
             y0, x0, y1, x1 = labelled.boxes[tile].tolist()
             pictures.append(
@@ -75,7 +75,7 @@ def write_dataset(labelled: LabelledTiles, folder: str | Path, imported: DataSet
                     grey=grey,
                 )
             )
-    _write_manifest(manifest, _with_imported(pictures, imported))
+    write_manifest(manifest, _with_imported(pictures, imported))
     return folder
 
 
@@ -102,8 +102,8 @@ def export_tiles(labelled: LabelledTiles, folder: str | Path) -> Path:
         raise OutputError(f"{folder}: is not empty; choose a new folder for the tiles.")
     groups, categories = _group_names(labelled), _names(labelled)
     used = [category.name for category in labelled.used]
-    folders = dict(zip(used, _distinct([_safe(name) for name in used]), strict=True))
-    names = _distinct([_safe(source.name) for source in labelled.sources])
+    folders = dict(zip(used, distinct([safe_name(name) for name in used]), strict=True))
+    names = distinct([safe_name(source.name) for source in labelled.sources])
     pictures = []
     for index, source in enumerate(labelled.sources):
         own = _of(labelled, index)
@@ -116,7 +116,7 @@ def export_tiles(labelled: LabelledTiles, folder: str | Path) -> Path:
             box = (0, 0, y1 - y0, x1 - x0)
             pixel_size = source.micrograph.pixel_size
             pictures.append(Picture(path, categories[tile], groups[tile], "", box, pixel_size, grey=grey))
-    _write_manifest(manifest, pictures)
+    write_manifest(manifest, pictures)
     return folder
 
 
@@ -220,7 +220,7 @@ def _all_of(path: Path) -> Box:
     return top, 0, bottom, micrograph.shape[1]
 
 
-def _write_manifest(path: Path, pictures: Iterable[Picture]) -> None:
+def write_manifest(path: Path, pictures: Iterable[Picture]) -> None:
     """List pictures as `learn.dataset.read_dataset` reads them; paths below the manifest are relative to it."""
     with replacing(path) as temporary, temporary.open("w", newline="", encoding="utf-8") as file:
         writer = csv_writer(file)
@@ -252,7 +252,7 @@ def _save(crop: NDArray[Any], stem: Path) -> Path:
     return path.resolve()
 
 
-def _safe(name: str) -> str:
+def safe_name(name: str) -> str:
     """A name as part of a file's name on any system."""
     return re.sub(r"[^\w.+-]+", "_", name).strip("._")[:60] or "unnamed"
 
@@ -262,7 +262,7 @@ def _spellings(name: str) -> Iterable[str]:
     yield from (f"{name} ({number})" for number in range(2, 1_000_000))
 
 
-def _distinct(names: Sequence[str]) -> list[str]:
+def distinct(names: Sequence[str]) -> list[str]:
     """The names, later ones numbered where they would be the same file (on Windows and macOS whatever their case)."""
     taken: dict[str, str] = {}
     return [

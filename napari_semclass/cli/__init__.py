@@ -12,6 +12,7 @@ from napari_semclass.cli.evaluate import add_evaluate, evaluate
 from napari_semclass.cli.exchange import add_export, add_import, export, import_
 from napari_semclass.cli.info import add_info, info
 from napari_semclass.cli.learn import add_learn, learn
+from napari_semclass.cli.models import add_models, models
 from napari_semclass.cli.samples import add_samples, samples
 from napari_semclass.cli.train import add_train, train
 from napari_semclass.errors import SemclassError
@@ -50,9 +51,7 @@ def _run(options: argparse.Namespace) -> int:
 
         return classify(options)
     if options.command == "models":
-        from napari_semclass.cli.models import models
-
-        return models()
+        return models(options)
     if options.command == "info":
         return info(options)
     if options.command == "learn":
@@ -86,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
     add_evaluate(commands)
     add_export(commands)
     add_import(commands)
-    commands.add_parser("models", help="list the models, what they tell apart and how well")
+    add_models(commands)
     add_samples(commands)
     demo = commands.add_parser("demo", help="classify a synthetic mosaic and show the result in napari")
     demo.add_argument("--out", metavar="DIR", default="semclass-demo", help="output folder (default: %(default)s)")

@@ -1,7 +1,6 @@
 """Fetches what the registry lists, once, and holds every file to a known hash."""
 
 import contextlib
-import json
 import logging
 import re
 import tomllib
@@ -14,10 +13,11 @@ import platformdirs
 import pooch
 import requests
 
+from napari_semclass.downloads.offline import refuse_offline
+from napari_semclass.downloads.pins import PINS, add_pin, read_pins
 from napari_semclass.errors import DownloadError
 
 _REGISTRY = Path(__file__).with_name("registry.toml")
-_PINS = "pins.json"
 _TIMEOUT_S = 30
 
 
@@ -51,7 +51,7 @@ class Download:
 
     def __post_init__(self) -> None:
         """Refuse entries that could write elsewhere or cannot be held to their hash."""
-        if not self.name or Path(self.name).name != self.name or "\\" in self.name or self.name == _PINS:
+        if not self.name or Path(self.name).name != self.name or "\\" in self.name or self.name == PINS:
             raise ValueError(f"name {self.name!r} is not a plain file name")
         if urlsplit(self.url).scheme not in {"http", "https"}:
             raise ValueError(f"url {self.url!r} does not start with http:// or https://")
@@ -115,20 +115,21 @@ def fetch(
     Raises
     ------
     DownloadError
-        If the name is unknown, `confirm` said no, the server cannot be reached or breaks off, or the hash differs.
+        If the name is unknown, `confirm` said no, `SEMCLASS_OFFLINE` forbids it, the server cannot be reached or breaks
+        off, or the hash differs.
     """
     download = _entry(name, registry)
     folder = folder or platformdirs.user_cache_path("napari-semclass", appauthor=False) / "downloads"
-    pins = _read_pins(folder)
-    known = download.sha256 or pins.get(download.url, "")
+    known = download.sha256 or read_pins(folder).get(download.url, "")
     path = folder / name
     if known and path.is_file() and pooch.file_hash(str(path)) == known:
         return path
+    refuse_offline(name, download.url)
     if not known and not confirm(download):
         raise DownloadError(f"{name} was not downloaded from {download.url} because you did not agree to it.")
     sha256 = _retrieve(download, known, path, progress)
     if not known:
-        _write_pins(folder, pins | {download.url: sha256})
+        add_pin(folder, download.url, sha256)
     return path
 
 
@@ -153,28 +154,6 @@ def _entry(name: str, registry: Path | None) -> Download:
     if name not in downloads:
         raise DownloadError(f"There is no download {name!r}; choose one of {', '.join(downloads)}.")
     return downloads[name]
-
-
-def _read_pins(folder: Path) -> dict[str, str]:
-    """Return address -> SHA-256 of what this user trusted before."""
-    path = folder / _PINS
-    if not path.exists():
-        return {}
-    try:
-        pins = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        # Forgetting the pins silently would trust anything again.
-        raise DownloadError(f"The pinned hashes in {path} cannot be read ({error}); repair or delete it.") from error
-    return {str(url): str(sha256) for url, sha256 in pins.items()}
-
-
-def _write_pins(folder: Path, pins: dict[str, str]) -> None:
-    draft = folder / f"{_PINS}.new"
-    try:
-        draft.write_text(json.dumps(pins, indent=1, sort_keys=True) + "\n", encoding="utf-8")
-        draft.replace(folder / _PINS)
-    except OSError as error:
-        raise DownloadError(f"The hash of the download could not be pinned in {folder}: {error}.") from error
 
 
 @contextlib.contextmanager

@@ -12,7 +12,7 @@ __getattr__, __dir__, __all__ = lazy_loader.attach(
         "device": ["choose_device"],
         "file": ["load_model_file", "save_model"],
         "network": ["Model", "build_network"],
-        "store": ["available_models", "load_model", "model_folder"],
+        "store": ["available_models", "find_model", "load_model", "model_folder"],
     },
 )
 
@@ -28,5 +28,6 @@ if TYPE_CHECKING:
     from napari_semclass.model.network import Model as Model
     from napari_semclass.model.network import build_network as build_network
     from napari_semclass.model.store import available_models as available_models
+    from napari_semclass.model.store import find_model as find_model
     from napari_semclass.model.store import load_model as load_model
     from napari_semclass.model.store import model_folder as model_folder

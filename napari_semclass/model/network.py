@@ -97,7 +97,7 @@ class Model:
         return f"<Model: {card_text(self.card)}>"
 
     def _repr_html_(self) -> str:
-        return card_html(self.card)
+        return card_html(self.card, self.sha256)
 
 
 def _is_channels_last(network: nn.Module) -> bool:

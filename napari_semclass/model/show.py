@@ -7,8 +7,8 @@ from napari_semclass.model.card import Card, TestResult
 _UNITS = {"image": "whole pictures", "tile": "tiles"}
 
 
-def card_html(card: Card) -> str:
-    """The card as simple HTML; text from the file is escaped."""
+def card_html(card: Card, sha256: str = "") -> str:
+    """The card, and the model's hash where it is known, as simple HTML; text from the file is escaped."""
     swatches = "".join(
         f'<tr><td style="background:{c.color}">&nbsp;&nbsp;&nbsp;</td><td>&nbsp;{escape(c.name)}</td></tr>'
         for c in card.categories
@@ -16,7 +16,10 @@ def card_html(card: Card) -> str:
     tests = "".join(_test_html(test) for test in card.tests) or "<p>Not tested.</p>"
     rest = "".join(
         f"<h4>{title}</h4><p>{escape(text)}</p>"
-        for title, text in (("Made from", card.provenance), ("Licence", card.licence), ("Credit", card.credit))
+        for title, text in (
+            *(("Made from", card.provenance), ("Licence", card.licence), ("Credit", card.credit)),
+            ("SHA-256 of weights and card", sha256),
+        )
         if text
     )
     return (

@@ -42,12 +42,24 @@ def load_model(name_or_path: str | Path = "starter") -> Model:
     ModelError
         When there is no such model or its file is not sound.
     """
+    path = find_model(name_or_path)
+    stamp = path.stat()
+    return _load(path.resolve(), stamp.st_mtime_ns, stamp.st_size)
+
+
+def find_model(name_or_path: str | Path) -> Path:
+    """The file of a model, by its name (see `available_models`) or by its path.
+
+    Raises
+    ------
+    ModelError
+        When there is no such model.
+    """
     paths = _paths()
     path = paths.get(str(name_or_path)) or Path(name_or_path)
     if not path.is_file():
         raise ModelError(f"no model named {str(name_or_path)!r} and no such file; known are: {', '.join(paths)}.")
-    stamp = path.stat()
-    return _load(path.resolve(), stamp.st_mtime_ns, stamp.st_size)
+    return path
 
 
 def _paths() -> dict[str, Path]:

@@ -22,13 +22,12 @@ from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.layers import go_to_box
 from napari_semclass.viewer.mark_layers import image_shape
 from napari_semclass.viewer.project_layers import open_file
-from napari_semclass.viewer.state import DockState
+from napari_semclass.viewer.remembered import remember, remembered, remembered_settings
+from napari_semclass.viewer.state import DockState, problem_style
 from napari_semclass.viewer.train_questions import ask_about_left_behind, ask_about_running
 from napari_semclass.viewer.train_tab import TrainTab
 
 _CLASSIFY, _ANNOTATE, _TRAIN = range(3)
-# At least 4.5:1 on napari's own backgrounds.
-_PROBLEM_ON_DARK, _PROBLEM_ON_LIGHT = "#f0905c", "#a23c10"
 
 
 class SemClassifier(QWidget):
@@ -60,6 +59,9 @@ class SemClassifier(QWidget):
         self.message = QLabel()
         self._lay_out()
         self._wire()
+        settings = remembered_settings()
+        if settings is not None:
+            self.classifying.settings.set_value(settings)
         self.board.start("models", models_job, self._models_news)
         # Weak: the window holds the dock, and must be free to go when it is closed.
         self._main: Callable[[], QWidget | None] = _no_window
@@ -148,13 +150,12 @@ class SemClassifier(QWidget):
         if isinstance(news, tuple):
             self.classifying.set_speed(*news)
         else:
-            self.inputs.set_models(news)
+            self.inputs.set_models(news, choose=self.inputs.model() or remembered("model") or None)
 
     def _show_message(self, message: str) -> None:
         self.message.setText(message)
         self.message.setVisible(bool(message))
-        color = _PROBLEM_ON_LIGHT if self._viewer.theme == "light" else _PROBLEM_ON_DARK
-        self.message.setStyleSheet(f"color: {color};" if self.state.problem else "")
+        self.message.setStyleSheet(problem_style(self._viewer.theme) if self.state.problem else "")
 
     def _show_card(self) -> None:
         card = self.inputs.card()
@@ -195,6 +196,7 @@ class SemClassifier(QWidget):
         if self._gone:
             return
         self._gone = True
+        remember(self.classifying.settings.value(), model=self.inputs.model() or "")
         self.annotating.let_go()
         self.training.let_go()
         self.board.let_go()

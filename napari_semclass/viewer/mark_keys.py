@@ -76,5 +76,7 @@ class MarkKeys:
 
     def _unbind(self) -> None:
         for provider, before in self._bound:
-            provider.keymap = before
+            # In place: napari 0.6 lets nobody set the viewer's.
+            provider.keymap.clear()
+            provider.keymap.update(before)
         self._bound = []

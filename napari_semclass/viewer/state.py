@@ -35,3 +35,8 @@ class DockState:
         """Replace the sentence about what happened last."""
         self.problem = problem
         self.message = message
+
+
+def problem_style(theme: str) -> str:
+    """The style of a sentence about a problem, at least 4.5:1 on the backgrounds of napari's themes."""
+    return f"color: {'#a23c10' if theme == 'light' else '#f0905c'};"

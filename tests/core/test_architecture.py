@@ -31,7 +31,18 @@ MAY_IMPORT = {
         *("retrain", "exchange", "viewer"),
     },
     "notebook": {"errors", "micrograph", "model", "classify", "learn", "annotate", "downloads", "retrain"},
-    "viewer": {"errors", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads", "retrain"},
+    "viewer": {
+        "errors",
+        "micrograph",
+        "model",
+        "classify",
+        "learn",
+        "annotate",
+        "samples",
+        "downloads",
+        "retrain",
+        "writing",
+    },
     "__init__": {"errors", "micrograph", "model", "classify"},
 }
 

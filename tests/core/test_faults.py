@@ -329,3 +329,21 @@ def test_a_clock_that_jumps_ends_no_run_and_loses_no_result(jump, pictures, tiny
         assert not classify(pictures, tiny_model, tmp_path / "out").todo
     finally:
         pulse.end()
+
+
+@pytest.mark.parametrize("work", ["classify", "learn"])
+def test_the_same_work_again_and_again_keeps_nothing(work):
+    """Memory, threads, open files and temporary files after rounds of it; a short form of the soak."""
+    command = [
+        sys.executable,
+        "-W",
+        "ignore",
+        REPOSITORY / "benchmarks" / "soak.py",
+        "--minutes",
+        "0.05",
+        "--only",
+        work,
+    ]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=500, env={**os.environ, "PYTHONPATH": PATH})
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "nothing grows" in done.stdout

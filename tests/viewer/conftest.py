@@ -53,6 +53,7 @@ def dock(viewer, models, qtbot, tmp_path, monkeypatch):
     """The dock, opened as napari opens it, with the tiny model chosen; what it keeps goes into a folder of the test."""
     monkeypatch.setenv("SEMCLASS_AUTOSAVE", str(tmp_path / "autosave"))
     monkeypatch.setenv("SEMCLASS_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("SEMCLASS_CONFIG", str(tmp_path / "config"))
     _, widget = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM classifier")
     assert isinstance(widget, SemClassifier)
     qtbot.waitUntil(lambda: widget.inputs.model() is not None, timeout=60_000)

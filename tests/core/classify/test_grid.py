@@ -46,6 +46,25 @@ def test_blocks_hold_every_tile_once(grid, pixels):
     assert sorted(seen) == [(r, c) for r in range(len(grid.rows)) for c in range(len(grid.columns))]
 
 
+@given(grids(), st.integers(1, 5000))
+def test_blocks_are_no_larger_than_allowed_or_one_tile(grid, pixels):
+    boxes = grid.boxes().reshape(len(grid.rows), len(grid.columns), 4)
+    for rows, columns in grid.blocks(pixels):
+        (y0, x0), (y1, x1) = boxes[rows[0], columns[0], :2], boxes[rows[-1], columns[-1], 2:]
+        assert (y1 - y0) * (x1 - x0) <= max(pixels, grid.tile**2)
+
+
+def test_blocks_are_as_wide_and_then_as_high_as_allowed():
+    grid = tile_grid((400, 1900), 100)
+    blocks = [(rows, columns) for rows, columns in grid.blocks(80_000)]
+    assert blocks == [
+        *((range(row, row + 1), range(8)) for row in range(4)),
+        *((range(row, row + 1), range(8, 16)) for row in range(4)),
+        (range(2), range(16, 19)),
+        (range(2, 4), range(16, 19)),
+    ]
+
+
 def test_stride_starts_and_the_last_tile_is_aligned_to_the_edge():
     grid = tile_grid((100, 250), 100, 60)
     assert grid.rows == ((0, 100),)
@@ -82,6 +101,13 @@ def test_a_whole_picture_is_one_box_of_the_tallest_part():
     assert whole_grid((768, 1024), [(0, 640), (700, 768)]).box(0) == (0, 0, 640, 1024)
 
 
+def test_a_whole_picture_without_a_bar_is_all_of_it_and_as_wide_as_its_longer_side():
+    grid = whole_grid((50, 80))
+    assert (grid.box(0), grid.tile, grid.stride, grid.shape) == ((0, 0, 50, 80), 80, 80, (50, 80))
+    below = whole_grid((90, 40), [(0, 30), (40, 90)])
+    assert (below.box(0), below.tile, below.stride) == ((40, 0, 90, 40), 50, 50)
+
+
 def test_more_tiles_than_memory_holds_are_refused_before_they_are_made():
     with pytest.raises(SettingsError, match="400,000,000 tiles"):
         tile_grid((20_000, 20_000), 1)
@@ -91,6 +117,7 @@ def test_the_tile_at_a_position_is_the_one_whose_middle_is_nearest():
     grid = tile_grid((200, 300), 100, 50)
     assert grid.box(grid.tile_at(10, 10)) == (0, 0, 100, 100)
     assert grid.box(grid.tile_at(80, 130)) == (50, 100, 150, 200)
+    assert grid.box(grid.tile_at(10, 210)) == (0, 150, 100, 250)
     assert grid.tile_at(-1, 10) is None
     assert grid.tile_at(10, 300) is None
 

@@ -178,3 +178,25 @@ def test_the_shipped_registry_gives_terms_and_claims_no_check_without_a_hash():
         assert download.credit
         assert download.url.startswith("https://")
         assert download.sha256 or not download.checked
+
+
+def test_offline_what_is_there_is_used_and_the_rest_refused_without_asking(registry, folder, server, monkeypatch):
+    monkeypatch.setenv("SEMCLASS_OFFLINE", "yes")
+    for sha256 in (SHA256, ""):
+        with pytest.raises(DownloadError, match=r"not on this computer .* because SEMCLASS_OFFLINE is set"):
+            fetch("data.tar", confirm=never, folder=folder, registry=registry(sha256=sha256))
+    assert server.requests == 0
+    monkeypatch.setenv("SEMCLASS_OFFLINE", "0")
+    path = fetch("data.tar", confirm=yes, folder=folder, registry=registry())
+    monkeypatch.setenv("SEMCLASS_OFFLINE", "1")
+    assert fetch("data.tar", confirm=never, folder=folder, registry=registry()) == path
+    assert server.requests == 1
+
+
+def test_offline_a_file_of_unknown_origin_is_refused_but_not_thrown_away(registry, folder, monkeypatch):
+    monkeypatch.setenv("SEMCLASS_OFFLINE", "1")
+    folder.mkdir()
+    (folder / "data.tar").write_bytes(b"carried here on a stick")
+    with pytest.raises(DownloadError, match="SEMCLASS_OFFLINE"):
+        fetch("data.tar", confirm=yes, folder=folder, registry=registry())
+    assert left_over(folder) == ["data.tar"]

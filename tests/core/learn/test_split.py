@@ -86,5 +86,28 @@ def test_a_fold_that_is_no_number_is_refused(pictures, tmp_path):
 
 
 def test_missing_folds_are_named(pictures, tmp_path):
-    with pytest.raises(SettingsError, match="cannot be read"):
-        read_folds(pictures, FOLDER, tmp_path / "folds.csv")
+    path = tmp_path / "folds.csv"
+    with pytest.raises(SettingsError) as caught:
+        read_folds(pictures, FOLDER, path)
+    assert str(caught.value) == f"{path}: the folds cannot be read (No such file or directory)."
+
+
+def test_a_table_of_something_else_is_refused(pictures, tmp_path):
+    path = tmp_path / "folds.csv"
+    path.write_text("path,label\nFibres/0_0.png,1\n", encoding="utf-8")
+    with pytest.raises(SettingsError) as caught:
+        read_folds(pictures, FOLDER, path)
+    assert str(caught.value) == f"{path}: has no columns path and fold."
+
+
+def test_folds_that_a_spreadsheet_saved_are_read(tmp_path):
+    """With its mark at the start of the file, and letters beyond ASCII."""
+    picture = Picture(FOLDER / "Fäden" / "1.png", "Fäden", "1")
+    path = tmp_path / "folds.csv"
+    path.write_text("path,fold\nFäden/1.png,4\n", encoding="utf-8-sig")
+    assert read_folds([picture], FOLDER, path).tolist() == [4]
+
+
+def test_as_many_folds_as_pictures_are_written_or_none_are_claimed(pictures, tmp_path):
+    with pytest.raises(ValueError, match="zip"):
+        write_folds(pictures, FOLDER, np.zeros(len(pictures) - 1, dtype=np.int64), tmp_path / "folds.csv")

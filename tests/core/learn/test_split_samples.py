@@ -165,14 +165,21 @@ def test_parts_are_kept_and_what_shares_a_group_with_validation_is_not_learned_f
     assert held.train.tolist() == [0]
     assert held.valid.tolist() == [3, 4]
     assert held.dropped.tolist() == [1, 2]
-    assert "2 training tiles are left out" in held.notes[0]
+    assert held.notes == (
+        "2 training tiles are left out, as their groups, copies or near-duplicates are in the validation part.",
+    )
+    assert split_by_parts(["train", "valid"], np.array([0, 1])).notes == ()
 
 
 def test_parts_without_anything_to_learn_from_are_refused():
-    with pytest.raises(SettingsError, match="nothing is left to learn from"):
+    with pytest.raises(SettingsError) as nothing_left:
         split_by_parts(["train", "valid"], np.array([0, 0]))
-    with pytest.raises(SettingsError, match="holds nothing"):
+    assert str(nothing_left.value) == (
+        "nothing is left to learn from: every group of the training part is in the validation part as well."
+    )
+    with pytest.raises(SettingsError) as nothing_held:
         split_by_parts(["train", "train"], np.array([0, 1]))
+    assert str(nothing_held.value) == "the data set's part for validation holds nothing that can be used."
 
 
 def test_folds_keep_groups_whole():
@@ -182,6 +189,49 @@ def test_folds_keep_groups_whole():
     assert all(len(set(folds[groups == group])) == 1 for group in range(12))
 
 
+@pytest.mark.parametrize("folds", [2, 3])
+def test_there_can_be_two_folds_and_as_many_as_groups(folds):
+    groups = np.repeat(np.arange(3), 4)
+    numbers = fold_samples(np.arange(12) % 2, groups, folds, seed=0)
+    assert sorted(set(numbers.tolist())) == list(range(folds))
+
+
+def test_folds_that_no_category_can_fill_are_refused():
+    with pytest.raises(SettingsError, match=r"^4 folds were asked for, but every category has fewer samples than that"):
+        fold_samples(np.arange(8) % 4, np.arange(8), 4, seed=0)
+
+
 def test_more_folds_than_groups_are_refused():
     with pytest.raises(SettingsError, match="3 groups"):
         fold_samples(np.arange(6) % 2, np.arange(6) % 3, 5, seed=0)
+
+
+def uneven():
+    """Pictures of three categories in 15 groups of uneven sizes, two of which hold two; a fourth has one group."""
+    sizes = ((0, 4, 3), (0, 5, 7), (0, 8, 7), (0, 9, 4), (0, 3, 2), (1, 2, 7), (1, 7, 7), (1, 11, 3), (1, 14, 5))
+    more = ((1, 9, 4), (2, 0, 6), (2, 1, 8), (2, 3, 2), (2, 6, 1), (2, 10, 3), (2, 12, 3), (2, 13, 4))
+    films = [(3, 20, grid(3, 8)), (3, 20, grid(7, 2))]
+    return [*((label, group, grid(1, size)) for label, group, size in sizes + more), *films]
+
+
+@pytest.mark.parametrize(
+    ("share", "seed", "groups", "of_films"),
+    [
+        (0.2, 0, [3, 4, 10, 14], [6, 7, 14, 15, 22, 23, 36, 37]),
+        (0.2, 1, [3, 4, 12, 14], [6, 7, 14, 15, 22, 23, 36, 37]),
+        (0.5, 3, [0, 5, 9, 10, 11, 13, 14], [4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, *range(30, 38)]),
+    ],
+)
+def test_a_plan_holds_out_what_it_did_in_earlier_versions(share, seed, groups, of_films):
+    """Else models from before and after an update would be compared on different pictures."""
+    pictures = uneven()
+    labels, group, *_ = samples_of(pictures)
+    held = split(pictures, share, seed)
+    films = np.flatnonzero(labels == 3)
+    assert np.unique(group[np.setdiff1d(held.valid, films)]).tolist() == groups
+    assert np.flatnonzero(np.isin(films, held.valid)).tolist() == of_films
+    assert not held.dropped.size
+    assert held.notes == (
+        f"Films has one group; its validation tiles ({len(of_films)} of 38) are the lower or right part of the same "
+        "pictures, so its score is optimistic.",
+    )

@@ -1,6 +1,7 @@
 """Start weights: each source gives a network that carries them, and what is wrong is one sentence with a way out."""
 
 import functools
+import hashlib
 import http.server
 import json
 import threading
@@ -121,11 +122,34 @@ def test_imagenet_weights_of_another_backbone_come_from_timms_hub_when_they_were
     save_file(state, tmp_path / "model.safetensors")
     monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *wanted: str(tmp_path / "model.safetensors"))
     assert at_hand(SMALL, tmp_path) == ["imagenet", "none"]
-    start = start_network(SMALL, "imagenet", 5, agree=never)
+    start = start_network(SMALL, "imagenet", 5, agree=never, folder=tmp_path / "pins")
     assert carries(start.network, state)
     assert start.network(torch.zeros(1, 3, 64, 64)).shape == (1, 5)
     assert start.licence == "apache-2.0"
     assert "huggingface.co/timm/" in start.credit
+    assert hashlib.sha256((tmp_path / "model.safetensors").read_bytes()).hexdigest() in start.description
+
+
+def test_weights_from_the_hub_are_held_to_the_hash_they_had_when_first_used(tmp_path, state, monkeypatch):
+    path, pins = tmp_path / "model.safetensors", tmp_path / "pins"
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *wanted: str(path))
+    path.write_bytes(b"half of it")
+    with pytest.raises(ModelError, match="timm cannot use these weights"):  # and it is not what is pinned
+        start_network(SMALL, "imagenet", 5, agree=never, folder=pins)
+    save_file(state, path)
+    for _ in range(2):
+        start_network(SMALL, "imagenet", 5, agree=never, folder=pins)
+    save_file({name: value + 1 for name, value in state.items()}, path)
+    with pytest.raises(DownloadError, match=r"is not the file that was first used .*; at hand for test_resnet: "):
+        start_network(SMALL, "imagenet", 5, agree=never, folder=pins)
+
+
+def test_offline_the_hub_is_not_asked_and_nor_is_the_user(monkeypatch, tmp_path):
+    monkeypatch.setenv("SEMCLASS_OFFLINE", "1")
+    monkeypatch.setattr(huggingface_hub, "hf_hub_download", never)
+    monkeypatch.setattr(weights.requests, "head", never)
+    with pytest.raises(DownloadError, match=r"SEMCLASS_OFFLINE is set; at hand for test_resnet: none\.$"):
+        start_network(SMALL, "imagenet", 5, agree=never, folder=tmp_path)
 
 
 def test_the_hub_is_asked_for_nothing_the_user_did_not_agree_to(monkeypatch, tmp_path):
@@ -152,6 +176,8 @@ def test_micronet_is_downloaded_once_and_its_pickle_read_once(micronet, state, m
     start = start_network(SMALL, "micronet", 4, agree=yes, **micronet)
     assert carries(start.network, state)
     assert (start.licence, start.credit) == ("MIT", "NASA")
+    fetched = (micronet["folder"] / f"micronet-{SMALL}.pth").read_bytes()
+    assert start.description.endswith(f", sha256 {hashlib.sha256(fetched).hexdigest()})")
     assert (start.mean, start.std) == (0.449, 0.226)
     assert "micronet" in at_hand(SMALL, micronet["folder"])
     assert (micronet["folder"] / f"micronet-{SMALL}.safetensors").is_file()
@@ -214,6 +240,7 @@ def test_a_file_of_weights_may_have_any_usual_form(tmp_path, state, form):
     start = start_network(SMALL, str(path), 3, agree=never)
     assert carries(start.network, state)
     assert start.licence == "not stated"
+    assert start.description == f"the weights in {path.name}, sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
 
 
 class Harmful:
