@@ -1,0 +1,53 @@
+"""Draws what benchmarks kept: `python benchmarks/plots.py` makes docs/images/perf-*.svg from their JSON."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import matplotlib as mpl
+from matplotlib.figure import Figure
+from results import FOLDER
+
+IMAGES = Path(__file__).parents[1] / "docs" / "images"
+
+
+def peers(found: dict[str, Any]) -> Figure:
+    """Processor milliseconds per tile of each contestant."""
+    spent = found["ms_per_tile"]
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    colors = ["#0072b2" if label.startswith("ours") else "#999999" for label in spent]
+    bars = axes.barh(list(spent), list(spent.values()), color=colors)
+    axes.bar_label(bars, fmt="%.1f", padding=3)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"processor milliseconds per tile of 224 px, {found['threads']} thread")
+    axes.set_title(f"{found['network']}, {found['machine']['processor']}", fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def many_files(found: dict[str, Any]) -> Figure:
+    """Resident memory over files done; each run in a colour of its own."""
+    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    axes = figure.add_subplot()
+    for number, run in enumerate(found["runs"], 1):
+        done, resident = zip(*run["samples"], strict=True)
+        axes.plot(done, resident, label=f"run {number}")
+    axes.set(xlabel="files of one megapixel done", ylabel="resident memory (MB)", ylim=(0, None))
+    axes.legend(frameon=False, loc="lower right")
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def main() -> None:
+    """Draw whatever is there."""
+    mpl.rcParams["svg.hashsalt"] = "semclass"  # the same figure is the same file
+    for path in sorted(FOLDER.glob("*.json")):
+        draw = {"peers": peers, "many": many_files}.get(path.stem.partition("_")[0])
+        if draw is not None:
+            figure = draw(json.loads(path.read_text(encoding="utf-8")))
+            figure.savefig(IMAGES / f"perf-{path.stem.replace('_', '-')}.svg", metadata={"Date": None})
+
+
+if __name__ == "__main__":
+    main()
