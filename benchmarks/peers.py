@@ -150,8 +150,8 @@ def bare(model: Model, tiles: int, precision: str, batch: int) -> Callable[[], o
 
     def run() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
-            for _ in range(0, tiles, batch):
-                network(ready)
+            for done in range(0, tiles, batch):
+                network(ready[: tiles - done])
 
     return run
 
