@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from napari_semclass.errors import MicrographError, brief
-from napari_semclass.micrograph.headers import PICTURES, is_tiff, plane_metadata
+from napari_semclass.micrograph.headers import PICTURES, is_endless, is_tiff, plane_metadata
 from napari_semclass.micrograph.metadata import (
     Metadata,
     guarded,
@@ -76,6 +76,8 @@ def open_micrographs(path: str | Path) -> list[Micrograph]:
 def _open_tiff(path: Path) -> list[Micrograph]:
     import tifffile
 
+    if is_endless(path):  # tifffile would follow it for ever
+        raise MicrographError(f"{path}: is damaged (its list of pages leads back to itself); copy it again.")
     # tifffile logs what it repairs; what matters reaches the user as an error of ours.
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)
     with tifffile.TiffFile(path) as tiff:

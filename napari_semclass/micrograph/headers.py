@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from functools import partial
 from math import prod
 from pathlib import Path
+from struct import calcsize, unpack
+from struct import error as StructError
 from typing import Any
 
 from napari_semclass.micrograph.metadata import (
@@ -47,6 +49,28 @@ def is_tiff(path: Path) -> bool:
         return file.read(4) in (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 
+def is_endless(path: Path) -> bool:
+    """Whether the list of pages of a TIFF leads back to one of them, so that it never ends."""
+    with path.open("rb") as file:
+        start = file.read(16)
+        order = "<" if start[:2] == b"II" else ">"
+        big = start[2:4] in (b"+\0", b"\0+")
+        # Number of tags, bytes of one, and where the next page begins.
+        count, tag, link = (f"{order}Q", 20, f"{order}Q") if big else (f"{order}H", 12, f"{order}I")
+        seen: set[int] = set()
+        try:
+            (page,) = unpack(link, start[8:16] if big else start[4:8])
+            while page and page not in seen:
+                seen.add(page)
+                file.seek(page)
+                (tags,) = unpack(count, file.read(calcsize(count)))
+                file.seek(page + calcsize(count) + tag * tags)
+                (page,) = unpack(link, file.read(calcsize(link)))
+        except (StructError, OSError, OverflowError, ValueError):  # it leads out of the file, which ends it
+            return False
+    return bool(page)
+
+
 def plane_metadata(series: Any, first: Metadata) -> list[Metadata]:
     """What an instrument says about each page of a stack (a tifffile series); empty where that is all the same."""
     pages = list(series.pages) if first.vendor and len(series.pages) > 1 else []
@@ -62,6 +86,8 @@ def _own_metadata(page: Any, first: Metadata) -> Metadata:
 def _tiff_header(path: Path) -> Header | None:
     import tifffile
 
+    if is_endless(path):
+        return None
     logging.getLogger("tifffile").setLevel(logging.CRITICAL)  # of what it repairs
     with tifffile.TiffFile(path) as tiff:
         if not tiff.series:

@@ -8,6 +8,7 @@ import os
 import pickle
 import re
 import shutil
+import struct
 import zipfile
 from pathlib import Path, PureWindowsPath
 
@@ -36,6 +37,7 @@ from napari_semclass.learn.events import EventLog, Warned, read_events
 from napari_semclass.learn.plan import changed, read_plan, write_plan
 from napari_semclass.learn.run import Run
 from napari_semclass.micrograph import as_micrographs, files, open_micrographs
+from napari_semclass.micrograph.headers import read_header
 from napari_semclass.model.file import load_model_file
 from semclass_training.checkpoint import read_memory
 
@@ -403,6 +405,24 @@ def test_a_project_does_not_unpack_to_gigabytes(tmp_path, monkeypatch):
     monkeypatch.setattr("napari_semclass.annotate.arrays._LARGEST_BYTES", 1_000_000)
     with pytest.raises(SettingsError, match="would unpack to"):
         load_arrays(tmp_path / name)
+
+
+@pytest.mark.parametrize("big", [False, True])
+@pytest.mark.parametrize("order", ["<", ">"])
+def test_a_list_of_pages_that_leads_back_to_itself_is_refused(big, order, tmp_path):
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.stack([PICTURE] * 3), photometric="minisblack", bigtiff=big, byteorder=order)
+    assert len(open_micrographs(path)) == 3
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        first, last = tiff.pages[0].offset, tiff.pages[2].offset
+    size, tag, link = ("Q", 20, "Q") if big else ("H", 12, "I")
+    (tags,) = struct.unpack_from(order + size, content, last)
+    struct.pack_into(order + link, content, last + struct.calcsize(size) + tag * tags, first)
+    path.write_bytes(content)
+    with pytest.raises(MicrographError, match="leads back to itself"):
+        open_micrographs(path)
+    assert read_header(path) is None
 
 
 def test_a_bomb_in_a_tiff_stops_at_the_size_it_said(tmp_path):
