@@ -22,6 +22,7 @@ import tomllib
 import traceback
 from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -34,7 +35,7 @@ from napari_semclass import Settings
 from napari_semclass.annotate import Categories, ImageEntry, MarkLayer
 from napari_semclass.annotate.learning import learn_project
 from napari_semclass.annotate.project import Project, read_project, write_project
-from napari_semclass.classify import partial
+from napari_semclass.classify import partial as kept_parts
 from napari_semclass.classify.batch import Batch
 from napari_semclass.classify.record import load_record
 from napari_semclass.learn.plan import Plan, Stage
@@ -277,7 +278,7 @@ def campaign(name: str, work: Work, kills: int, random: np.random.Generator, fol
     for turn in range(kills):
         place = folder / f"{name}-{turn}"
         work.prepare(place)
-        child = forked(lambda place=place: work.do(place))  # type: ignore[misc]
+        child = forked(partial(work.do, place))
         time.sleep(random.uniform(0, seconds))
         os.kill(child, signal.SIGKILL)
         _, status = os.waitpid(child, 0)
@@ -303,7 +304,7 @@ def main() -> int:
     arguments.add_argument("--only", choices=["classify", "large", "marks", "learn", "train"])
     options = arguments.parse_args()
     torch.set_num_threads(1)  # threads of torch do not survive a fork
-    partial.LARGE_PX = 100_000
+    kept_parts.LARGE_PX = 100_000
     if options.only in (None, "train"):
         import semclass_training.train  # noqa: F401 - so that forked processes need not load fastai
     random = np.random.default_rng(options.seed)

@@ -79,7 +79,7 @@ def _judged(options: argparse.Namespace, folder: Path) -> int:
         # mutmut names mutants only once it has made them, which it does before it looks for the ones to try.
         _mutmut(folder, "run", "--max-children", "1", "*__mutmut_1", quiet=True)
         for names in _by_module(_results(folder)).values():
-            chosen += random.Random(options.seed).sample(sorted(names), min(options.sample, len(names)))  # noqa: S311
+            chosen += random.Random(options.seed).sample(sorted(names), min(options.sample, len(names)))  # noqa: S311 - a sample that can be drawn again, no secret
     _mutmut(folder, "run", "--max-children", str(options.jobs), *chosen)
     results = _results(folder)
     kept = {name: state for name, state in results.items() if options.again or not chosen or name in chosen}
@@ -89,7 +89,7 @@ def _judged(options: argparse.Namespace, folder: Path) -> int:
 def _copy(folder: Path, sources: list[str]) -> None:
     """Copy what is tracked, or would be, and tell mutmut what to change and how to test it."""
     listed = subprocess.run(
-        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607
+        ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - whichever git the user has
         cwd=_ROOT,
         check=True,
         capture_output=True,

@@ -25,6 +25,8 @@ class Finding:
     ----------
     name : str
         What `summary.csv` calls it; ends in `#plane` for a plane of a stack.
+    key : str
+        Its place among the results, whatever folder or way the pictures were given by.
     path : Path
         The picture's file.
     overlay : Path
@@ -42,6 +44,7 @@ class Finding:
     """
 
     name: str
+    key: str
     path: Path
     overlay: Path
     category: str
@@ -60,18 +63,13 @@ def findings_of(entry: Entry, out: Path, categories: Sequence[str]) -> list[Find
     """What was found in one input of a batch into `out`; a file that waits has none."""
     if entry.status == "pending":
         return []
-    return [
-        Finding(
-            row.file,
-            Path(entry.path),
-            out / f"{entry.stem}{row.file.removeprefix(entry.file)}{OVERLAY_SUFFIX}",
-            row.category,
-            row.confidence,
-            row.category in categories,
-            row.error,
-        )
-        for row in entry.rows
-    ]
+    found = []
+    for row in entry.rows:
+        key = entry.stem + row.file.removeprefix(entry.file)
+        known = row.category in categories
+        overlay = out / f"{key}{OVERLAY_SUFFIX}"
+        found.append(Finding(row.file, key, Path(entry.path), overlay, row.category, row.confidence, known, row.error))
+    return found
 
 
 def read_findings(out: str | Path) -> list[Finding]:
@@ -91,11 +89,11 @@ def read_findings(out: str | Path) -> list[Finding]:
     replay(out, record)
     said = read_corrections(out)
     found = [one for entry in record.files for one in findings_of(entry, out, record.categories)]
-    return [replace(one, correction=said.get(one.name, "")) for one in found]
+    return [replace(one, correction=said.get(one.key, "")) for one in found]
 
 
 def read_corrections(out: Path) -> dict[str, str]:
-    """What the user said of pictures, by their names; empty where nothing was said.
+    """What the user said of pictures, by their keys; empty where nothing was said.
 
     Raises
     ------
@@ -115,7 +113,7 @@ def read_corrections(out: Path) -> dict[str, str]:
 
 
 def write_corrections(out: Path, said: Mapping[str, str]) -> None:
-    """Keep what the user said of pictures, by their names.
+    """Keep what the user said of pictures, by their keys.
 
     Raises
     ------

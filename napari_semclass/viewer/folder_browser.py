@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import napari
-from qtpy.QtCore import QEvent, Qt
+from qtpy.QtCore import QEvent, Qt, QTimer
 from qtpy.QtWidgets import (
     QComboBox,
     QFileDialog,
@@ -36,6 +36,7 @@ from napari_semclass.viewer.state import problem_style
 from napari_semclass.viewer.tempo import Tempo
 
 _KINDS = ((ALL, "all pictures"), (UNKNOWN, "unknown"), (FAILED, "failed"), (CORRECTED, "corrected"))
+_PAUSE_MS = 500  # between two counts while results come in
 _IS: dict[str, Callable[[Finding], bool]] = {
     UNKNOWN: lambda one: not one.label and not one.error,
     FAILED: lambda one: bool(one.error),
@@ -73,6 +74,9 @@ class FolderBrowser(QWidget):
         self.export, self.message = QPushButton("Copy into &folders…"), QLabel()
         self._source = Path(remembered("source")) if remembered("source") else None
         self._out = Path(remembered("out")) if remembered("out") else None
+        self._pause = QTimer(self)
+        self._pause.setSingleShot(True)
+        self._pause.setInterval(_PAUSE_MS)
         self._lay_out()
         self._wire()
         settings = remembered_settings()
@@ -127,8 +131,9 @@ class FolderBrowser(QWidget):
         self.kind.activated.connect(self._filter)
         self.most.valueChanged.connect(self._filter)
         self.findings.wanted.connect(self._draw)
-        self.findings.rowsInserted.connect(self._count)
+        self.findings.rowsInserted.connect(self._some_came)
         self.findings.modelReset.connect(self._count)
+        self._pause.timeout.connect(self._count_again)
         self.list.opened.connect(self.open)
         self.list.selectionModel().selectionChanged.connect(self._selected)
         self.correct.clicked.connect(self.correct_chosen)
@@ -147,6 +152,7 @@ class FolderBrowser(QWidget):
 
     def _let_go(self) -> None:
         self._gone = True
+        self._pause.stop()
         self.board.let_go()
 
     def say(self, sentence: str, *, problem: bool = False) -> None:
@@ -233,16 +239,16 @@ class FolderBrowser(QWidget):
     def correct_chosen(self) -> None:
         """Say that the selected pictures show the category that is chosen; it is kept with the results at once."""
         category = self.category.currentText().strip()
-        chosen = [finding.name for finding in self.list.chosen()]
+        chosen = self.list.chosen()
         if self._out is None or not chosen:
             return
         try:
-            said = read_corrections(self._out) | dict.fromkeys(chosen, category)
-            write_corrections(self._out, {name: value for name, value in said.items() if value})
+            said = read_corrections(self._out) | dict.fromkeys([one.key for one in chosen], category)
+            write_corrections(self._out, {key: value for key, value in said.items() if value})
         except SemclassError as error:
             self.say(str(error), problem=True)
             return
-        self.findings.correct(chosen, category)
+        self.findings.correct([one.name for one in chosen], category)
         if category and self.category.findText(category) < 0:
             self.category.addItem(category)
         self._count()
@@ -309,6 +315,17 @@ class FolderBrowser(QWidget):
             else "Nothing is classified yet"
         )
         self._filter()
+
+    def _some_came(self) -> None:
+        # Counting goes through all of them, and would close the list that the user is choosing from.
+        if not self._pause.isActive():
+            self._pause.start()
+
+    def _count_again(self) -> None:
+        if self.kind.view().isVisible():
+            self._pause.start()
+        else:
+            self._count()
 
     def _filter(self) -> None:
         self.list.shown.choose(self.kind.currentData() or ALL, self.most.value() / 100)

@@ -51,12 +51,20 @@ def test_each_plane_and_each_failure_is_a_finding(out):
 
 
 def test_what_the_user_says_is_kept_and_takes_the_place_of_the_answer(out):
-    name = by_end(read_findings(out), "in/a.png").name
-    write_corrections(out, {name: "my own"})
+    write_corrections(out, {by_end(read_findings(out), "in/a.png").key: "my own"})
     found = by_end(read_findings(out), "in/a.png")
     assert (found.correction, found.label) == ("my own", "my own")
     write_corrections(out, {})
     assert by_end(read_findings(out), "in/a.png").correction == ""
+
+
+def test_corrections_stay_when_the_folder_is_given_by_another_path(out, tmp_path, tiny_model, monkeypatch):
+    write_corrections(out, {by_end(read_findings(out), "sub/a.png").key: "my own"})
+    monkeypatch.chdir(tmp_path)
+    for _ in Batch(["in"], tiny_model, Settings(mode="whole", reject="off"), "out").steps():
+        pass
+    found = by_end(read_findings(out), "sub/a.png")
+    assert (found.name, found.correction) == ("in/sub/a.png", "my own")
 
 
 def test_an_unknown_picture_has_no_label_until_it_is_corrected(out):
