@@ -119,10 +119,12 @@ def test_a_run_killed_in_each_stage_ends_as_if_it_had_not_been(plan, make_run):
     killed = make_run(longer, "killed")
     # In the first stage right after its last checkpoint, in the second before its first.
     for kind, epoch in ((CheckpointWritten, 5), (EpochDone, 6)):
+        # From here on: the process before may have told of that epoch in the moment before it was killed.
+        seen = killed.events_file.stat().st_size if killed.events_file.exists() else 0
         start(killed)
-        for found in follow(killed):
+        for found in follow(killed, seen):
             event = found[1] if found is not None else None
-            if isinstance(event, kind) and event.epoch == epoch:
+            if isinstance(event, kind) and event.epoch >= epoch:
                 os.kill(killed.status().pid, signal.SIGKILL)
                 break
         assert isinstance(end(killed), Failed)
