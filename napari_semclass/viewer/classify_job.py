@@ -67,7 +67,7 @@ def classify_job(
                     done, predictions[plane] = step.done, step.prediction
                     finished = before + done
                     if drawing.is_due() and done < step.total:
-                        yield drawing.update(plane, finished, total, rate(finished))
+                        yield from drawing.shown(plane, finished, total, rate(finished), stop)
                     else:
                         yield Update(finished, total, rate(finished))
             except SemclassError as error:
@@ -75,7 +75,7 @@ def classify_job(
             before += done
             drawing.finish(plane)
         if any(prediction is not None for prediction in predictions):
-            yield drawing.update(None, before, total, rate(before))
+            yield from drawing.shown(None, before, total, rate(before), stop)
 
 
 @dataclass(frozen=True, eq=False)
@@ -197,6 +197,7 @@ class Drawing:
         self._summaries: list[Summary | None] = [None] * len(target.micrographs)
         self._drawn = time.perf_counter()
         self._pause = 0.0
+        self._is_new = True
 
     def is_due(self) -> bool:
         """Whether it is time for another update."""
@@ -208,6 +209,17 @@ class Drawing:
         if prediction is not None:
             cells = self._cells[plane] = prediction.cells()
             self._summaries[plane] = Summary.of(prediction, cells)
+
+    def shown(
+        self, plane: int | None, done: int, total: int, rate: float, stop: threading.Event
+    ) -> Generator[Update, None, None]:
+        """Yield what to show now, and wait until the first of a target, which needs a new layer, is in the viewer."""
+        first, self._is_new = self._is_new, False
+        if first:
+            self._tempo.expect()
+        yield self.update(plane, done, total, rate)
+        if first:
+            self._tempo.rest(stop)
 
     def update(self, plane: int | None, done: int, total: int, rate: float) -> Update:
         """What to show now; `plane` is the one that changed since the last time."""

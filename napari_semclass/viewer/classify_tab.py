@@ -28,13 +28,13 @@ from napari_semclass.viewer.layers import (
     predictions_of,
     redraw,
     results,
-    show_result,
     show_scores,
     target_of,
 )
 from napari_semclass.viewer.results_panel import ResultsPanel
 from napari_semclass.viewer.run_panel import RunPanel
 from napari_semclass.viewer.settings_panel import SettingsPanel
+from napari_semclass.viewer.showing import Showing
 from napari_semclass.viewer.state import DockState, Phase
 from napari_semclass.viewer.tempo import Tempo
 
@@ -52,6 +52,7 @@ class ClassifyTab(QWidget):
         self.state = state
         self.targets = Targets()
         self._tempo = Tempo()
+        self.showing = Showing(viewer, self)
         self._speed: tuple[str, float] | None = None
         self._problems: list[str] = []
         self._last: dict[str, str] = {}
@@ -95,6 +96,7 @@ class ClassifyTab(QWidget):
     def let_go(self) -> None:
         """Let go of the viewer."""
         self._pause.stop()
+        self.showing.let_go()
         self._viewer.layers.events.removed.disconnect(self._layer_removed)
         self.results.disconnect_viewer()
 
@@ -183,10 +185,14 @@ class ClassifyTab(QWidget):
             colors = self.results.shown_colors()
             shown = update.predictions, update.summaries, update.data
             self._tempo.drawing()
-            show_result(self._viewer, update.target, *shown, colors, model)
-            self.results.refresh()
+            self.showing.show(update.target, *shown, colors, model, self._shown)
+
+    def _shown(self) -> None:
+        self.results.refresh()
+        self._tempo.drawn()
 
     def _classify_ended(self, settings: Settings, failure: str | None) -> None:
+        self.showing.finish()
         stopped = self.state.phase is Phase.STOPPING
         self.state.phase = Phase.IDLE
         if self.settings.reject.value() != settings.reject:

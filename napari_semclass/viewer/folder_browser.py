@@ -28,10 +28,11 @@ from napari_semclass.viewer.classify_job import Update, classify_job, models_job
 from napari_semclass.viewer.findings_list import ALL, CORRECTED, FAILED, UNKNOWN, FindingsList, FindingsModel
 from napari_semclass.viewer.folder_job import Progress, export_job, findings_job, folder_job, pictures_job
 from napari_semclass.viewer.job_board import JobBoard
-from napari_semclass.viewer.layers import show_result, target_of
+from napari_semclass.viewer.layers import target_of
 from napari_semclass.viewer.project_layers import open_file
 from napari_semclass.viewer.remembered import remember, remembered, remembered_settings
 from napari_semclass.viewer.settings_panel import SettingsPanel
+from napari_semclass.viewer.showing import Showing
 from napari_semclass.viewer.state import problem_style
 from napari_semclass.viewer.tempo import Tempo
 
@@ -61,6 +62,8 @@ class FolderBrowser(QWidget):
         self._viewer = napari_viewer
         self._cards: dict[str, Card] = {}
         self.board = JobBoard(partial(self.say, problem=True), self)
+        self._tempo = Tempo()
+        self._showing = Showing(napari_viewer, self)
         self.source, self.out = QPushButton(), QPushButton()
         self.models = QComboBox()
         self.models.addItem("loading models…")
@@ -153,6 +156,7 @@ class FolderBrowser(QWidget):
     def _let_go(self) -> None:
         self._gone = True
         self._pause.stop()
+        self._showing.let_go()
         self.board.let_go()
 
     def say(self, sentence: str, *, problem: bool = False) -> None:
@@ -229,12 +233,19 @@ class FolderBrowser(QWidget):
             return
         self._viewer.reset_view()
         if model is not None and not finding.error:
-            work = partial(classify_job, [target], model, self.settings.value(), Tempo())
-            self.board.start("open", work, partial(self._opened, model))
+            work = partial(classify_job, [target], model, self.settings.value(), self._tempo)
+            self.board.start("open", work, partial(self._opened, model), self._open_ended)
 
     def _opened(self, model: str, update: Update) -> None:
         if update.target is not None and update.target.layer in self._viewer.layers:
-            show_result(self._viewer, update.target, update.predictions, update.summaries, update.data, {}, model)
+            shown = update.predictions, update.summaries, update.data
+            self._tempo.drawing()
+            self._showing.show(update.target, *shown, {}, model, self._tempo.drawn)
+
+    def _open_ended(self, failure: str | None) -> None:
+        self._showing.finish()
+        if failure:
+            self.say(failure, problem=True)
 
     def correct_chosen(self) -> None:
         """Say that the selected pictures show the category that is chosen; it is kept with the results at once."""

@@ -114,7 +114,47 @@ def show_result(
     model: str,
 ) -> Labels:
     """Add the overlay of a target, or bring an earlier one by the same model (name or path) up to date."""
-    name = f"{target.name} · {Path(model).stem}"
+    shown = update_result(viewer, target, predictions, summaries, data, colors, model)
+    if shown is None:
+        shown = new_result(target, predictions, summaries, data, colors, model)
+        insert_result(viewer, target, shown)
+    return shown
+
+
+def update_result(
+    viewer: ViewerModel,
+    target: Target,
+    predictions: Sequence[Prediction | None],
+    summaries: Sequence[Summary | None],
+    data: Any,
+    colors: Mapping[str, str],
+    model: str,
+) -> Labels | None:
+    """Bring the overlay of a target by this model up to date; None where a new one is needed."""
+    mine = (target.layer.unique_id, model)
+    present = next((layer for layer in results(viewer) if _belongs(layer) == mine), None)
+    if present is None:
+        return None
+    if present.multiscale != isinstance(data, list) or present.ndim != len(target.leading) + 2:
+        viewer.layers.remove(present)
+        return None
+    now = placement(present)
+    for key, value in placement(target.layer).items():
+        if not np.array_equal(now[key], value):  # each of them makes napari draw all over again
+            setattr(present, key, value)
+    redraw(present, predictions, summaries, data, colors)
+    return present
+
+
+def new_result(
+    target: Target,
+    predictions: Sequence[Prediction | None],
+    summaries: Sequence[Summary | None],
+    data: Any,
+    colors: Mapping[str, str],
+    model: str,
+) -> Labels:
+    """The overlay of a target, as a layer that is in no viewer yet."""
     keywords = labels_keywords(predictions, colors)
     keywords["metadata"][METADATA_KEY] |= {
         IMAGE_KEY: target.layer.unique_id,
@@ -122,22 +162,15 @@ def show_result(
         SUMMARIES_KEY: list(summaries),
         COLORS_KEY: keywords["colormap"],
     }
-    mine = (target.layer.unique_id, model)
-    present = next((layer for layer in results(viewer) if _belongs(layer) == mine), None)
-    ndim = len(target.leading) + 2
-    if present is not None and present.multiscale == isinstance(data, list) and present.ndim == ndim:
-        now = placement(present)
-        for key, value in placement(target.layer).items():
-            if not np.array_equal(now[key], value):  # each of them makes napari draw all over again
-                setattr(present, key, value)
-        redraw(present, predictions, summaries, data, colors)
-        return present
-    if present is not None:
-        viewer.layers.remove(present)
+    name = f"{target.name} · {Path(model).stem}"
     labels = Labels(data, name=name, multiscale=isinstance(data, list), **keywords, **placement(target.layer))
     labels.editable = False
-    viewer.layers.insert(_above(viewer, target.layer), labels)
     return labels
+
+
+def insert_result(viewer: ViewerModel, target: Target, labels: Labels) -> None:
+    """Put an overlay right above its micrograph."""
+    viewer.layers.insert(_above(viewer, target.layer), labels)
 
 
 def redraw(

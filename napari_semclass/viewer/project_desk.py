@@ -22,7 +22,7 @@ from napari_semclass.viewer.classify_job import Drawing, Update
 from napari_semclass.viewer.classify_tab import ClassifyTab
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
-from napari_semclass.viewer.layers import Target, show_result, target_of
+from napari_semclass.viewer.layers import Target, target_of
 from napari_semclass.viewer.learn_job import QUICK
 from napari_semclass.viewer.mark_book import MarkBook
 from napari_semclass.viewer.project_layers import closed_of, open_image, open_marks, project_of
@@ -240,8 +240,8 @@ class ProjectDesk(QObject):
         if update.target is not None and update.target.layer in self._viewer.layers:
             colors = self._classifying.results.shown_colors()
             shown = update.predictions, update.summaries, update.data
-            show_result(self._viewer, update.target, *shown, colors, entry.model)
-            self._classifying.results.refresh()
+            refresh = self._classifying.results.refresh
+            self._classifying.showing.show(update.target, *shown, colors, entry.model, refresh)
 
 
 def _described(leftover: Leftover) -> str:

@@ -18,7 +18,7 @@ from napari_semclass.viewer.classify_job import Update
 from napari_semclass.viewer.classify_tab import ClassifyTab
 from napari_semclass.viewer.input_panel import InputPanel
 from napari_semclass.viewer.job_board import JobBoard
-from napari_semclass.viewer.layers import Target, show_result
+from napari_semclass.viewer.layers import Target
 from napari_semclass.viewer.learn_job import QUICK, Counted, Learned, News, Wish, learn_job
 from napari_semclass.viewer.mark_book import MarkBook
 from napari_semclass.viewer.mark_layers import specimen_of
@@ -160,12 +160,12 @@ class Teacher(QObject):
         if news.target is not None and news.target.layer in self._viewer.layers:
             colors = self._classifying.results.shown_colors()
             shown = news.predictions, news.summaries, news.data
-            active = self._viewer.layers.selection.active
-            show_result(self._viewer, news.target, *shown, colors, QUICK)
-            self._viewer.layers.selection.active = active  # what was worked on is worked on still
-            self._classifying.results.refresh()
+            refresh = self._classifying.results.refresh
+            # What was worked on is worked on still.
+            self._classifying.showing.show(news.target, *shown, colors, QUICK, refresh, keep_active=True)
 
     def _ended(self, failure: str | None) -> None:
+        self._classifying.showing.finish()
         self._learning = False
         self.looked.emit(1, 1)
         if failure:
