@@ -7,8 +7,8 @@ Against the bare forward pass on ready input (the best of a few settings, in our
 (DataLoader, PIL crop, torchvision's Resize, ToTensor and Normalize, float32 in torch's usual layout, batches of 32),
 fastai's `get_preds` on a DataLoader of the tiles (batches of 64, its default), and TIAToolbox's PatchPredictor (batches
 of 32), which needs a Python of its own: `--tia` is the interpreter of an environment with tiatoolbox in it. All of them
-are asked in turn, round by round. Ours is asked at fp32 and, where the processor multiplies it and it answers 99.5 % of
-the tiles alike, at bf16. ResNet-50 has random weights, which does not matter for speed.
+are asked in turn, round by round. Ours is asked with torch and with OpenVINO, at fp32 and at bf16, and what share of
+the tiles each answers as torch does at fp32 is printed. ResNet-50 has random weights, which does not matter for speed.
 
 Ratios of processor time come first: on a busy machine it is what a job itself costs. With one thread it is also the
 time of a quiet machine; wall time is given besides. `--keep` writes `results/peers_NETWORK.json`.
@@ -35,10 +35,12 @@ from torchvision.transforms import v2
 
 from napari_semclass import Micrograph, Model, Settings, classification_steps, load_model
 from napari_semclass.model import build_network
-from napari_semclass.model.device import choose_device
+from napari_semclass.model.device import PRECISIONS, choose_device
 from napari_semclass.model.folding import folded
+from napari_semclass.model.runtime import OpenVinoBody
 
 TILE = 224
+WAYS = ("torch fp32", "torch bf16", "openvino fp32", "openvino bf16")
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 Spent = tuple[float, float]  # processor and wall seconds
 
@@ -133,20 +135,28 @@ class Tiles(torch.utils.data.Dataset[Tensor]):
         return self._steps(self._picture.crop((x, y, x + TILE, y + TILE)))
 
 
-def ours(model: Model, micrograph: Micrograph, precision: str) -> Callable[[], NDArray[np.float32]]:
+def ours(model: Model, micrograph: Micrograph, way: str) -> Callable[[], NDArray[np.float32]]:
     """A whole classification, grey range and result included; gives the probabilities."""
+    runtime, precision = way.split()
+    settings = Settings(precision=precision, runtime=runtime, device="cpu")
 
     def run() -> NDArray[np.float32]:
-        *_, last = classification_steps(micrograph, model, Settings(precision=precision, device="cpu"))
+        *_, last = classification_steps(micrograph, model, settings)
         return last.prediction.probabilities
 
     return run
 
 
-def bare(model: Model, tiles: int, precision: str, batch: int) -> Callable[[], object]:
+def bare(model: Model, tiles: int, way: str, batch: int) -> Callable[[], object]:
     """The network alone, normalisations folded, on ready input."""
-    network = folded(model).network.to(memory_format=torch.channels_last)
-    ready = torch.rand(batch, 3, TILE, TILE).contiguous(memory_format=torch.channels_last)
+    runtime, precision = way.split()
+    ready = torch.rand(batch, 3, TILE, TILE)
+    network: Callable[[Tensor], Tensor]
+    if runtime == "openvino":
+        network = OpenVinoBody(folded(model), torch.device("cpu"), PRECISIONS[precision])
+    else:
+        network = folded(model).network.to(memory_format=torch.channels_last)
+        ready = ready.contiguous(memory_format=torch.channels_last)
 
     def run() -> None:
         with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, enabled=precision == "bf16"):
@@ -193,9 +203,9 @@ def timed(run: Callable[[], object]) -> Spent:
     return time.process_time() - cpu, time.perf_counter() - wall
 
 
-def best_batch(model: Model, precision: str) -> int:
+def best_batch(model: Model, way: str) -> int:
     """The batch at which the bare forward pass costs least."""
-    trials = {batch: bare(model, 16, precision, batch) for batch in (4, 8, 16)}
+    trials = {batch: bare(model, 16, way, batch) for batch in (4, 8, 16)}
     return min(trials, key=lambda batch: min(timed(trials[batch])[0] for _ in range(3)))
 
 
@@ -221,12 +231,11 @@ def measure(name: str, side: int, rounds: int, threads: int, tia: str | None) ->
     micrograph = Micrograph(pixels, source="noise", known_bars=())
     tiles = Tiles(pixels)
     cut = pixels.reshape(side, TILE, side, TILE).swapaxes(1, 2).reshape(-1, TILE, TILE)
-    answers = {precision: ours(model, micrograph, precision)().argmax(axis=1) for precision in ("fp32", "bf16")}
-    agreement = float((answers["fp32"] == answers["bf16"]).mean())
+    answers = {way: ours(model, micrograph, way)().argmax(axis=1) for way in WAYS}
     contestants: dict[str, Callable[[], object]] = {}
-    for precision in ("fp32", "bf16"):
-        contestants[f"ours, {precision}"] = ours(model, micrograph, precision)
-        contestants[f"bare forward, {precision}"] = bare(model, len(tiles), precision, best_batch(model, precision))
+    for way in WAYS:
+        contestants[f"ours, {way}"] = ours(model, micrograph, way)
+        contestants[f"bare forward, {way}"] = bare(model, len(tiles), way, best_batch(model, way))
     contestants["WSInfer-style loop"] = wsinfer_loop(peer, tiles)
     contestants["fastai get_preds"] = fastai_loop(peer, tiles)
     outside = Tia(tia, model.card.backbone if name == "starter" else name, peer, cut, threads) if tia else None
@@ -239,17 +248,15 @@ def measure(name: str, side: int, rounds: int, threads: int, tia: str | None) ->
         print(name, {label: round(cpu, 2) for label, (cpu, _) in each.items()}, file=sys.stderr, flush=True)
     if outside is not None:
         outside.close()
-    found: dict[str, object] = {"tiles": len(tiles), "agreement_bf16": agreement}
+    agreement = {way: float((answer == answers[WAYS[0]]).mean()) for way, answer in answers.items()}
+    found: dict[str, object] = {"tiles": len(tiles), "agreement": agreement}
     found["ms_per_tile"] = {
         label: round(1e3 * statistics.median(each[label][0] for each in spent) / len(tiles), 2) for label in spent[0]
     }
-    for precision in ("fp32", "bf16"):
-        others = [label for label in spent[0] if not label.startswith("ours") and label[-4:] in (precision, *_TAILS)]
-        found[precision] = {label: compared(spent, f"ours, {precision}", label) for label in others}
+    for way in WAYS:
+        others = [label for label in spent[0] if "," not in label or label == f"bare forward, {way}"]
+        found[way] = {label: compared(spent, f"ours, {way}", label) for label in others}
     return found | ({"tia": outside.version} if outside is not None else {})
-
-
-_TAILS = ("loop", "reds", "ctor")  # of those who know one precision only
 
 
 def main() -> None:

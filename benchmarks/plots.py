@@ -14,7 +14,7 @@ IMAGES = Path(__file__).parents[1] / "docs" / "images"
 def peers(found: dict[str, Any]) -> Figure:
     """Processor milliseconds per tile of each contestant."""
     spent = found["ms_per_tile"]
-    figure = Figure(figsize=(7, 2.6), layout="constrained")
+    figure = Figure(figsize=(7, 0.6 + 0.28 * len(spent)), layout="constrained")
     axes = figure.add_subplot()
     colors = ["#0072b2" if label.startswith("ours") else "#999999" for label in spent]
     bars = axes.barh(list(spent), list(spent.values()), color=colors)

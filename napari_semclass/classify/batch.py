@@ -21,6 +21,7 @@ from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import SUFFIXES
 from napari_semclass.model import Model, choose_device
 from napari_semclass.model.device import describe
+from napari_semclass.model.runtime import need_openvino
 from napari_semclass.writing import alone_in, clear_leftovers
 
 
@@ -101,20 +102,20 @@ class Batch:
                 for step in steps:
                     self._note(step.how)
                     if step.prediction is not None and step.prediction.made:
-                        self._note(("", str(step.prediction.made["precision"])))
+                        made = step.prediction.made
+                        self._note(("", str(made["precision"]), str(made["runtime"])))
                     if step.finished:
                         journal.add(step.entry)
                     yield step
                 if not stop.is_set():
                     self.record.finished = _now()
 
-    def _note(self, how: tuple[str, str]) -> None:
-        """Record the devices and precisions of workers, of which there may be several."""
-        device, precision = how
-        if device and device not in self.record.device.split(", "):
-            self.record.device = ", ".join(filter(None, [self.record.device, device]))
-        if precision and precision not in self.record.precision.split(", "):
-            self.record.precision = ", ".join(filter(None, [self.record.precision, precision]))
+    def _note(self, how: tuple[str, str, str]) -> None:
+        """Record the devices, precisions and runtimes of workers, of which there may be several."""
+        for name, found in zip(("device", "precision", "runtime"), how, strict=True):
+            said = getattr(self.record, name)
+            if found and found not in said.split(", "):
+                setattr(self.record, name, ", ".join(filter(None, [said, found])))
 
     def _file_steps(self, stop: threading.Event) -> Generator[BatchStep, None, None]:
         if self._cluster is not None:
@@ -124,6 +125,8 @@ class Batch:
 
 def _new_record(model: Model, settings: Settings, cluster: Cluster | None) -> Record:
     device = None if cluster else choose_device(settings.device)
+    if device is not None and settings.runtime == "openvino":
+        need_openvino(model, device)
     values = resolved(settings, model.card)
     rejection = rejection_of(settings.reject, model.card)
     if values["tile"] is not None:  # impossible ones are refused here, once, and not with every file

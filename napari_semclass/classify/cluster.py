@@ -192,8 +192,8 @@ def _plugin(shipped: ShippedModel) -> Any:
     return plugin
 
 
-def _classify(entry: Entry, settings: Settings, results: Results, run: str) -> tuple[Entry, tuple[str, str]]:
-    """The task: classify one file on a worker. Its entry filled in, and device and precision."""
+def _classify(entry: Entry, settings: Settings, results: Results, run: str) -> tuple[Entry, tuple[str, str, str]]:
+    """The task: classify one file on a worker. Its entry filled in, and device, precision and runtime."""
     from distributed import get_worker
 
     if not results.out.is_dir():
@@ -202,20 +202,21 @@ def _classify(entry: Entry, settings: Settings, results: Results, run: str) -> t
             "folders for images and results, under the same names."
         )
     model = get_worker().plugins[run].shipped.model
-    how = "", ""
+    how = "", "", ""
     for step in file_steps([entry], model, settings, results, threading.Event()):
         if step.prediction is not None and step.prediction.made is not None:
-            how = step.prediction.made["device"], step.prediction.made["precision"]
+            made = step.prediction.made
+            how = made["device"], made["precision"], made["runtime"]
     return entry, how
 
 
-def _adopt(entry: Entry, future: "Future", cluster: Cluster) -> tuple[str, str]:
+def _adopt(entry: Entry, future: "Future", cluster: Cluster) -> tuple[str, str, str]:
     """Fill in an entry with what its task says."""
     from distributed import KilledWorker
     from distributed.client import FutureCancelledError
 
     done: Entry
-    how: tuple[str, str]
+    how: tuple[str, str, str]
     try:
         done, how = future.result()
     except KilledWorker as error:
@@ -223,7 +224,7 @@ def _adopt(entry: Entry, future: "Future", cluster: Cluster) -> tuple[str, str]:
         entry.status, entry.tiles = "failed", 0
         said = f"{times} workers died over it, perhaps for want of memory; classify it alone or with a smaller --batch."
         entry.rows = [Row(entry.file, error=said)]
-        return "", ""
+        return "", "", ""
     except SemclassError:
         raise
     except FutureCancelledError as error:

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.classify.forward import Forward
-from napari_semclass.classify.grid import TileGrid
+from napari_semclass.classify.grid import TileGrid, tile_grid
 from napari_semclass.classify.pace import pace
 from napari_semclass.classify.partial import Partial
 from napari_semclass.classify.prediction import Prediction
@@ -58,6 +58,7 @@ def classification_steps(
     *,
     levels: GreyRange | None = None,
     partial: Partial | None = None,
+    alike: int = 1,
 ) -> Generator[Step, None, None]:
     """Classify a micrograph, yielding after every batch.
 
@@ -72,6 +73,8 @@ def classification_steps(
         The micrograph's grey range under the card's percentiles, where it is known already.
     partial : Partial
         Where tiles are kept as they come; those that an earlier run kept there are not computed again.
+    alike : int
+        How many micrographs are classified in a row, this one among them: whether looking for a faster way pays.
 
     Yields
     ------
@@ -94,10 +97,12 @@ def classification_steps(
     levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     rejection = rejection_of(settings.reject, model.card)
     found = None
-    if settings.mode == "tiles" and settings.precision == "auto" and not stop.is_set():
-        found = pace(forward, len(grid), lambda count: _sample(micrograph, grid, levels, count))
-        if found is not None:
-            forward.precision = PRECISIONS[found.precision]
+    if settings.runtime == "openvino":
+        forward.use("openvino", PRECISIONS[exact])
+    elif settings.mode == "tiles" and settings.precision == "auto" and not stop.is_set():
+        found = pace(forward, alike * len(grid), lambda count: _sample(micrograph, grid, levels, count))
+        if found is not None and (settings.runtime == "auto" or found.runtime == "torch"):
+            forward.use(found.runtime, PRECISIONS[found.precision])
             forward.batch = settings.batch or found.batch
     side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
@@ -133,7 +138,8 @@ def classification_steps(
         for batch, shares, strange, block in batches:
             done += int(np.count_nonzero(~prediction.done[batch]))
             _fill(prediction, batch, shares, strange)
-            made["precision"] = forward.precision_name  # may have changed: see Forward
+            # Both may have changed: see Forward.
+            made["precision"], made["runtime"] = forward.precision_name, forward.runtime_name
             yield Step(prediction, done, len(grid))
             if partial is not None and block is not None:
                 partial.keep(prediction, block)
@@ -200,8 +206,10 @@ def _by_window(
 
 
 def _sample(micrograph: Micrograph, grid: TileGrid, levels: GreyRange, count: int) -> NDArray[np.float32]:
-    """Tiles spread over the grid, (n, tile, tile), at most as many as a batch may hold."""
+    """Tiles spread over the micrograph, (n, tile, tile), at most as many as a batch may hold."""
     most = max(1, _BATCH_PX // grid.tile**2)
+    if len(grid) < count:  # overlapping ones, rather than too few to compare answers by
+        grid = tile_grid(grid.shape, grid.tile, max(1, grid.tile // 8), micrograph.specimen)
     boxes = [grid.box(int(index)) for index in np.linspace(0, len(grid) - 1, min(count, most, len(grid)))]
     crops = [levels.normalise(micrograph.read(y0, y1, x0, x1)) for y0, x0, y1, x1 in boxes]
     return np.stack([square(crop, grid.tile) for crop in crops])
@@ -257,6 +265,7 @@ def _made(
         "versions": versions(),
         "device": forward.device_name,
         "precision": forward.precision_name,
+        "runtime": forward.runtime_name,
         "model": {"name": model.card.name, "sha256": model.sha256, "temperature": model.card.temperature},
         "settings": asdict(settings),
         "grey_range": [levels.low, levels.high],

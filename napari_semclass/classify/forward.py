@@ -18,6 +18,7 @@ from napari_semclass.model.device import (
     fast_precision,
     is_out_of_memory,
 )
+from napari_semclass.model.runtime import OpenVinoBody, openvino_name
 
 
 @dataclass
@@ -29,6 +30,7 @@ class Forward:
     precision: torch.dtype
     batch: int
     dihedral: bool = False
+    body: OpenVinoBody | None = None
 
     @classmethod
     def on(
@@ -43,6 +45,22 @@ class Forward:
         chosen = choose_device(device)
         number = fast_precision(chosen) if precision is None else PRECISIONS[precision]
         return cls(model.on(chosen), chosen, number, batch or default_batch(chosen), dihedral)
+
+    def use(self, runtime: str, precision: torch.dtype) -> None:
+        """Compute with "torch" or "openvino" from now on, in this number format.
+
+        Raises
+        ------
+        SettingsError
+            When OpenVINO cannot.
+        """
+        self.body = OpenVinoBody(self.model, self.device, precision) if runtime == "openvino" else None
+        self.precision = precision
+
+    @property
+    def runtime_name(self) -> str:
+        """What computes the network's body."""
+        return "torch" if self.body is None else openvino_name()
 
     @property
     def device_name(self) -> str:
@@ -136,7 +154,7 @@ class Forward:
             mean, strange = self._mean(views)
             if self.precision != torch.float32 and mean.isnan().any():
                 # Some networks pass what float16 can hold; from here on this one computes in float32.
-                self.precision = torch.float32
+                self.use("torch", torch.float32)
                 mean, strange = self._mean(views)
         self._refuse_nan(mean)
         return mean, strange
@@ -147,7 +165,7 @@ class Forward:
             raise ModelError(f"model {name}: its answer is not a number (NaN); the model is damaged, train it again.")
 
     def _mean(self, views: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-        answers = [self.model.answers(view, self.precision) for view in views]
+        answers = [self.model.answers(view, self.precision, self.body) for view in views]
         strange = [each for _, each in answers if each is not None]
         mean = torch.stack([each for each, _ in answers]).mean(dim=0).cpu()
         return mean, torch.stack(strange).mean(dim=0).cpu() if strange else None

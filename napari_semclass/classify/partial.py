@@ -96,7 +96,8 @@ class Partial:
     def _identity(self, prediction: Prediction) -> str:
         """Equal for predictions whose tiles are computed alike."""
         made, grid = prediction.made or {}, prediction.grid
-        said = [made["model"], made["grey_range"], made["settings"].get("dihedral"), made["precision"], self.source]
+        how = [made["settings"].get("dihedral"), made["precision"], made["runtime"]]
+        said = [made["model"], made["grey_range"], *how, self.source]
         place = [grid.rows, grid.columns, grid.tile, grid.stride, grid.shape]
         return hashlib.sha256(json.dumps([said, place], sort_keys=True).encode()).hexdigest()
 

@@ -41,7 +41,7 @@ class BatchStep:
     done: int = 0
     total: int = 0
     prediction: Prediction | None = None
-    how: tuple[str, str] = ("", "")
+    how: tuple[str, str, str] = ("", "", "")
 
     @property
     def finished(self) -> bool:
@@ -78,7 +78,10 @@ def file_steps(
                     micrograph, levels = plane.ready()
                     partial = Partial.of(results.out, plane.entry.stem + plane.name, micrograph.shape, plane.stamp)
                     file.partials += [partial] if partial is not None else []
-                    for step in classification_steps(micrograph, model, settings, stop, levels=levels, partial=partial):
+                    steps = classification_steps(
+                        micrograph, model, settings, stop, levels=levels, partial=partial, alike=len(todo)
+                    )
+                    for step in steps:
                         file.prediction = step.prediction
                         yield BatchStep(plane.entry, plane.index, step.done, step.total, step.prediction)
                         yield from _written(waiting, clock)

@@ -106,6 +106,7 @@ class Record:
     files: list[Entry] = field(default_factory=list)
     unknown: str = ""
     cluster: str = ""
+    runtime: str = ""
     format: Literal[1] = FORMAT
 
     @property
@@ -183,14 +184,19 @@ _SHORT: dict[str, Precision] = {"float32": "fp32", "bfloat16": "bf16", "float16"
 
 
 def as_before(settings: Settings, out: Path) -> Settings:
-    """The settings with the precision that an unfinished run in the same folder used, where none is asked for."""
+    """The settings with the precision and runtime that an earlier run in the folder used, where none are asked for."""
     if settings.precision != "auto":
         return settings
     try:
         earlier = load_record(out)
     except OutputError:
         return settings  # the batch says what is wrong with it
-    return settings if earlier is None else replace(settings, precision=_SHORT.get(earlier.precision, "auto"))
+    if earlier is None:
+        return settings
+    settings = replace(settings, precision=_SHORT.get(earlier.precision, "auto"))
+    if settings.runtime == "auto" and earlier.runtime:
+        settings = replace(settings, runtime="openvino" if earlier.runtime.startswith("OpenVINO") else "torch")
+    return settings
 
 
 def resolved(settings: Settings, card: Card) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from napari_semclass.model.card import Card
 
 Mode = Literal["tiles", "whole"]
 Precision = Literal["auto", "fp32", "bf16", "fp16"]
+Runtime = Literal["auto", "torch", "openvino"]
 _REJECT = "auto, off or the least confidence, 0 to 1"
 
 
@@ -37,6 +38,9 @@ class Settings:
     precision : "auto", "fp32", "bf16" or "fp16"
         Number format of the network's body; its last layer and the probabilities are always float32. "auto" takes a
         lower one than float32 where a short trial on this machine found it faster and its answers the same.
+    runtime : "auto", "torch" or "openvino"
+        What computes the network's body. "auto" is torch, or with precision "auto" OpenVINO where it is installed and
+        the same trial found it faster with the same answers. OpenVINO asked for computes in fp32 unless told otherwise.
     keep_data_bar : bool
         Take data bars for specimen: their rows are classified, too, and count for the grey range.
     reject : "auto", "off" or float
@@ -56,6 +60,7 @@ class Settings:
     keep_data_bar: bool = False
     reject: str | float = "auto"
     precision: Precision = "auto"
+    runtime: Runtime = "auto"
 
     def __post_init__(self) -> None:
         """Refuse what no micrograph or device could make sense of."""
@@ -64,6 +69,10 @@ class Settings:
         if self.precision not in get_args(Precision):
             known = ", ".join(get_args(Precision))
             raise SettingsError(f"precision {self.precision!r} is unknown; use one of {known}.")
+        if self.runtime not in get_args(Runtime):
+            raise SettingsError(f"runtime {self.runtime!r} is unknown; use one of {', '.join(get_args(Runtime))}.")
+        if (self.runtime, self.precision) == ("openvino", "fp16"):
+            raise SettingsError("runtime openvino computes in fp32 and bf16 only; use one of these, or runtime torch.")
         self._check_lengths()
         if self.batch is not None and self.batch < 1:
             raise SettingsError(f"batch {self.batch} is impossible; use at least 1 tile per batch.")

@@ -122,6 +122,13 @@ def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
         choices=("auto", "fp32", "bf16", "fp16"),
         help="number format of the network (default: auto: float32, or lower where faster here with the same answers)",
     )
+    add(
+        "--runtime",
+        default="auto",
+        choices=("auto", "torch", "openvino"),
+        help="what computes the network (default: auto: torch, or OpenVINO where installed and faster with the same "
+        "answers)",
+    )
     add("--dihedral", action="store_true", help="average over flips and turns of each tile: eight times the work")
     add("--keep-data-bar", action="store_true", help="classify the data bar, too, instead of leaving it out")
     add(

@@ -35,6 +35,7 @@ def classify(options: argparse.Namespace) -> int:
         keep_data_bar=options.keep_data_bar,
         reject=options.reject,
         precision=options.precision,
+        runtime=options.runtime,
     )
     with connected(options.workers, options.cluster) as cluster:
         batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite, cluster)

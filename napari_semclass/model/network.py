@@ -2,7 +2,7 @@
 
 import copy
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -49,15 +49,25 @@ class Model:
         """Probabilities (n, categories), float32, rows summing to 1; the card's temperature is applied."""
         return torch.softmax(self.logits(tiles, precision) / self.card.temperature, dim=1)
 
-    def answers(self, tiles: Tensor, precision: torch.dtype = torch.float32) -> tuple[Tensor, Tensor | None]:
-        """Probabilities (n, categories) of tiles and, where the model can tell, their strangeness (n,)."""
+    def answers(
+        self,
+        tiles: Tensor,
+        precision: torch.dtype = torch.float32,
+        body: Callable[[Tensor], Tensor] | None = None,
+    ) -> tuple[Tensor, Tensor | None]:
+        """Probabilities (n, categories) of tiles and, where the model can tell, their strangeness (n,).
+
+        `body` computes the features of prepared tiles in place of the network; see `model.runtime`.
+        """
+        if body is not None:
+            shares, strange = self.answers_of(body(network_input(tiles, self.card)))
+            return shares, None if strange is None else _with_blanks(tiles, strange)
         if self.familiar is None:
             return self.probabilities(tiles, precision), None
         with overheard(self.network) as heard:
             logits = self.logits(tiles, precision)
         strangeness = self.familiar.strangeness(torch.cat(heard), logits)
-        blank = is_blank(tiles) & (strangeness <= 1)
-        return torch.softmax(logits / self.card.temperature, dim=1), strangeness.masked_fill(blank, BLANK)
+        return torch.softmax(logits / self.card.temperature, dim=1), _with_blanks(tiles, strangeness)
 
     def answers_of(self, features: Tensor) -> tuple[Tensor, Tensor | None]:
         """The same of features (n, features), which the linear classifier is given; blank tiles go unnoticed."""
@@ -98,6 +108,10 @@ class Model:
 
     def _repr_html_(self) -> str:
         return card_html(self.card, self.sha256)
+
+
+def _with_blanks(tiles: Tensor, strangeness: Tensor) -> Tensor:
+    return strangeness.masked_fill(is_blank(tiles) & (strangeness <= 1), BLANK)
 
 
 def _is_channels_last(network: nn.Module) -> bool:

@@ -78,7 +78,7 @@ def test_options_reach_the_engine(data, models):
     assert classify("data/*.png", *options) == 0
     settings = json.loads((data.parent / "out" / "run.json").read_text())["settings"]
     given = {"mode": "tiles", "tile": 48, "stride": 24, "device": "cpu", "batch": 2, "dihedral": True}
-    unused = {"tile_um": None, "stride_um": None, "pixel_size": None, "precision": "auto"}
+    unused = {"tile_um": None, "stride_um": None, "pixel_size": None, "precision": "auto", "runtime": "auto"}
     assert settings == {**given, **unused, "keep_data_bar": False, "reject": "off"}
 
 

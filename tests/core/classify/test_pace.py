@@ -1,5 +1,6 @@
 """The pace: a lower precision only where it is faster and answers alike, found once and remembered."""
 
+import importlib.util
 from dataclasses import replace
 
 import numpy as np
@@ -14,6 +15,7 @@ from napari_semclass.classify.pace import Pace, pace
 from napari_semclass.classify.record import load_record
 from napari_semclass.errors import OutputError, SettingsError
 from napari_semclass.micrograph import Micrograph
+from napari_semclass.model.device import PRECISIONS
 
 
 @pytest.fixture
@@ -28,10 +30,17 @@ def forward(tiny_model):
     return Forward.on(tiny_model, "cpu", precision="fp32")
 
 
-def rates(monkeypatch, **speeds):
+def rates(monkeypatch, openvino=0.0, **speeds):
     """Stand for measured rates, so that what is chosen does not depend on this machine."""
     monkeypatch.setattr(module, "lower_precisions", lambda _: ("bf16",))
-    monkeypatch.setattr(module, "_rate", lambda _, tiles, name, batch: Pace(name, batch, speeds[name]))
+    monkeypatch.setattr(module, "can_use_openvino", lambda *_: bool(openvino))
+
+    def rate(forward, tiles, name, batch, runtime="torch"):
+        forward.use(runtime, PRECISIONS[name])
+        forward.batch = batch
+        return Pace(name, batch, speeds[name] if runtime == "torch" else openvino, runtime=runtime)
+
+    monkeypatch.setattr(module, "_rate", rate)
 
 
 def test_a_faster_precision_that_answers_alike_is_chosen_and_remembered(forward, tiles, tmp_path, monkeypatch):
@@ -46,6 +55,21 @@ def test_a_faster_precision_that_answers_alike_is_chosen_and_remembered(forward,
     assert pace(forward, 1, never, tmp_path / "pace.json") == found
     other = replace(forward, model=replace(forward.model, sha256="another"))
     assert pace(other, 1, never, tmp_path / "pace.json") is None  # another model has a pace of its own
+
+
+@pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="the extra 'openvino' is not installed")
+def test_a_faster_runtime_that_answers_alike_is_chosen(forward, tiles, tmp_path, monkeypatch):
+    rates(monkeypatch, fp32=10.0, bf16=5.0, openvino=30.0)
+    found = pace(forward, 5000, lambda n: tiles[:n], tmp_path / "pace.json")
+    assert (found.runtime, found.precision, found.gain, found.agreement) == ("openvino", "fp32", 3.0, 1.0)
+    assert forward.runtime_name == "torch"  # choosing is left to the caller
+
+
+def test_a_runtime_that_fails_is_not_chosen(forward, tiles, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "can_use_openvino", lambda *_: True)
+    monkeypatch.setattr("napari_semclass.model.runtime.importlib.util.find_spec", lambda _: None)
+    monkeypatch.setattr(module, "openvino_name", lambda: "OpenVINO")
+    assert pace(forward, 5000, lambda n: tiles[:n], tmp_path / "pace.json").runtime == "torch"
 
 
 @pytest.mark.parametrize("speed", [5.0, 10.5])
