@@ -49,6 +49,7 @@ def classify_job(
 
     model = load_model(model_name)
     total = sum(count_tiles(target.micrographs, settings, model.card, stop) for target in targets)
+    alike = sum(len(target.micrographs) for target in targets)
     before = 0
     begun = time.perf_counter()
 
@@ -63,7 +64,7 @@ def classify_job(
                 break
             done = 0
             try:
-                for step in classification_steps(micrograph, model, settings, stop):
+                for step in classification_steps(micrograph, model, settings, stop, alike=alike):
                     done, predictions[plane] = step.done, step.prediction
                     finished = before + done
                     if drawing.is_due() and done < step.total:
