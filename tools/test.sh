@@ -53,6 +53,11 @@ beside_core tests/core in_window "$python" -m pytest tests/viewer
 say "== Notebook tests, in a browser without a window"
 headless "$python" -m pytest tests/notebook
 
+if git rev-parse --git-dir >/dev/null 2>&1; then # what it works on is a copy of what git knows
+    say "== Some changes to the core that tests should notice; benchmarks/mutants.py tries all of them"
+    headless "$python" benchmarks/mutants.py --only grid rejection --sample 10 --least 70 --jobs 2 >&2
+fi
+
 say "== Tests of the built wheel, outside the checkout"
 "$python" -m build --outdir "$scratch/dist" >"$scratch/build.log" 2>&1 || { cat "$scratch/build.log" >&2; exit 1; }
 "$python" -m twine check --strict "$scratch"/dist/* >&2

@@ -70,6 +70,26 @@ def test_the_status_bar_names_the_category(dock, viewer, idle, qtbot, three_band
     assert "bright" in " ".join(str(part) for part in status.values())
 
 
+def test_naparis_features_table_shows_the_categories_and_chooses_their_label(dock, viewer, idle, qtbot, three_bands):
+    table = pytest.importorskip("napari_builtins._qt.features_table", reason="this napari has no features table")
+    viewer.add_image(three_bands, name="bands")
+    click(qtbot, dock.classifying.run.classify)
+    idle()
+    (labels,) = results(viewer)
+    viewer.layers.selection = {labels}
+    widget = table.FeaturesTable(viewer)
+    qtbot.addWidget(widget)
+    model = widget.table.model()
+    titles = [model.headerData(n, Qt.Orientation.Horizontal) for n in range(model.columnCount())]
+    column = titles.index("category")
+    shown = [model.index(row, column).data() for row in range(model.rowCount())]
+    assert shown == list(labels.features["category"])
+    assert {"dark", "grey", "bright"} < set(shown)
+    row = shown.index("grey")
+    widget.table.selectRow(row)
+    assert labels.features["category"][labels.selected_label] == "grey"
+
+
 @pytest.mark.parametrize("turn", [0, 30])
 def test_the_overlay_lies_exactly_over_the_image(dock, viewer, idle, qtbot, three_bands, turn):
     image = viewer.add_image(three_bands, name="m", scale=(2, 3), translate=(100, -50), rotate=turn, shear=[0.1])
