@@ -55,7 +55,9 @@ headless "$python" -m pytest tests/notebook
 
 if git rev-parse --git-dir >/dev/null 2>&1; then # what it works on is a copy of what git knows
     say "== Some changes to the core that tests should notice; benchmarks/mutants.py tries all of them"
-    headless "$python" benchmarks/mutants.py --only grid rejection --sample 10 --least 70 --jobs 2 >&2
+    headless "$python" benchmarks/mutants.py --only grid rejection --sample 10 --least 70 --jobs 2 \
+        >"$scratch/mutants.txt" 2>&1 || { cat "$scratch/mutants.txt" >&2; exit 1; }
+    grep -E '^(module|classify)' "$scratch/mutants.txt" >&2
 fi
 
 say "== Tests of the built wheel, outside the checkout"
