@@ -101,7 +101,9 @@ def classification_steps(
         forward.use("openvino", PRECISIONS[exact])
     elif settings.mode == "tiles" and settings.precision == "auto" and not stop.is_set():
         found = pace(forward, alike * len(grid), lambda count: _sample(micrograph, grid, levels, count))
-        if found is not None and (settings.runtime == "auto" or found.runtime == "torch"):
+        if found is not None and settings.runtime not in ("auto", found.runtime):
+            found = None
+        if found is not None:
             forward.use(found.runtime, PRECISIONS[found.precision])
             forward.batch = settings.batch or found.batch
     side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile

@@ -25,7 +25,9 @@ _one_at_a_time = threading.Lock()
 def can_use_openvino(model: Model, device: torch.device) -> bool:
     """Whether OpenVINO is installed, and computes on this device a network of this kind."""
     linear = isinstance(model.network.get_classifier(), nn.Linear)  # type: ignore[operator]
-    return device.type == "cpu" and linear and importlib.util.find_spec("openvino") is not None
+    # The maps that windows are averaged from are torch's.
+    alone = linear and not model.card.windows
+    return device.type == "cpu" and alone and importlib.util.find_spec("openvino") is not None
 
 
 def openvino_name() -> str:
@@ -44,7 +46,8 @@ def need_openvino(model: Model, device: torch.device) -> None:
     if not can_use_openvino(model, device):
         raise SettingsError(
             "runtime openvino: must be installed (pip install 'napari-semclass[openvino]'), and computes on the CPU "
-            f"(here: {device.type}) networks that end in a linear classifier; use runtime torch."
+            f"(here: {device.type}) networks that end in a linear classifier and see each tile alone; use runtime "
+            "torch."
         )
 
 

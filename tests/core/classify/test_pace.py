@@ -115,6 +115,14 @@ def test_the_remembered_pace_is_used_and_stands_in_what_was_made(tiny_model, thr
     assert (made["precision"], made["pace"]["batch"]) == ("bfloat16", 3)
 
 
+def test_torch_asked_for_is_not_replaced_by_what_is_remembered(tiny_model, three_bands, monkeypatch):
+    monkeypatch.setattr("napari_semclass.classify.engine.pace", lambda *_: Pace("bf16", 3, 9.0, runtime="openvino"))
+    micrograph = Micrograph(three_bands, source="bands", known_bars=())
+    made = classify_micrograph(micrograph, tiny_model, Settings(runtime="torch")).made
+    assert (made["runtime"], made["precision"]) == ("torch", "float32")
+    assert "pace" not in made
+
+
 def test_an_unknown_precision_is_refused():
     with pytest.raises(SettingsError, match="fp64"):
         Settings(precision="fp64")

@@ -96,6 +96,9 @@ def test_what_it_cannot_compute_is_refused(tiny_model):
     other.network.get_classifier = nn.Identity
     with pytest.raises(SettingsError, match="linear classifier"):
         runtime.need_openvino(other, torch.device("cpu"))
+    windows = replace(tiny_model, card=replace(tiny_model.card, windows=True))
+    with pytest.raises(SettingsError, match="each tile alone"):
+        runtime.need_openvino(windows, torch.device("cpu"))
     with pytest.raises(SettingsError, match="fp32 and bf16"):
         Settings(runtime="openvino", precision="fp16")
     with pytest.raises(SettingsError, match="tensorrt"):
