@@ -16,6 +16,7 @@ from pydantic.dataclasses import dataclass
 
 from napari_semclass.classify.grid import TileGrid
 from napari_semclass.classify.prediction import Prediction
+from napari_semclass.classify.rejection import Rejection
 from napari_semclass.errors import SettingsError, brief
 from napari_semclass.model.card import Category
 from napari_semclass.writing import replacing
@@ -31,13 +32,14 @@ _LARGEST_RATIO = 100
 
 @dataclass(frozen=True)
 class _Said:
-    """All of a prediction but its probabilities."""
+    """All of a prediction but its arrays. `rejection` is missing in projects of earlier versions."""
 
     grid: TileGrid
     categories: tuple[Category, ...]
     source: str
     pixel_size: float | None
     made: dict[str, Any] | None
+    rejection: Rejection | None = None
 
 
 _SAID = TypeAdapter(list[_Said | None])
@@ -133,7 +135,7 @@ def put_block(labels: NDArray[np.integer[Any]], corner: tuple[int, ...], block: 
 
 
 def prediction_arrays(predictions: tuple[Prediction | None, ...]) -> Arrays:
-    """Predictions as arrays: probabilities of each plane, and everything else as JSON in bytes."""
+    """Predictions as arrays: probabilities and strangeness of each plane, and everything else as JSON in bytes."""
     said = [
         None
         if one is None
@@ -143,11 +145,17 @@ def prediction_arrays(predictions: tuple[Prediction | None, ...]) -> Arrays:
             "source": one.source,
             "pixel_size": one.pixel_size,
             "made": None if one.made is None else dict(one.made),
+            "rejection": None if one.rejection is None else asdict(one.rejection),
         }
         for one in predictions
     ]
     text = json.dumps(said, default=plain)
-    arrays = {f"plane{n}": np.array(p.probabilities) for n, p in enumerate(predictions) if p is not None}
+    arrays: dict[str, NDArray[Any]] = {}
+    for number, one in enumerate(predictions):
+        if one is not None:
+            arrays[f"plane{number}"] = np.array(one.probabilities)
+            if one.strangeness is not None:
+                arrays[f"strangeness{number}"] = np.array(one.strangeness)
     return {**arrays, "said": np.frombuffer(text.encode(), dtype=np.uint8)}
 
 
@@ -171,7 +179,11 @@ def predictions_from(arrays: Arrays) -> tuple[Prediction | None, ...]:
             continue
         if probabilities.shape != (len(one.grid), len(one.categories)):
             raise ValueError("a prediction's probabilities and tiles differ in number")
-        found.append(Prediction(probabilities, one.grid, one.categories, one.source, one.pixel_size, one.made))
+        strange = arrays.get(f"strangeness{number}")
+        if strange is not None and strange.shape != (len(one.grid),):
+            raise ValueError("a prediction's strangeness and tiles differ in number")
+        known = one.grid, one.categories, one.source, one.pixel_size, one.made
+        found.append(Prediction(probabilities, *known, strange, one.rejection))
     return tuple(found)
 
 

@@ -124,5 +124,6 @@ def test_from_marks_to_a_model_of_ones_own(dock, viewer, qtbot, tmp_path, reques
     for image in images:
         np.testing.assert_array_equal(other.layers[image.name].data, image.data)
     for layer in results(viewer):
-        np.testing.assert_array_equal(np.asarray(other.layers[layer.name].data), np.asarray(layer.data))
+        shown = np.asarray(other.layers[layer.name].data)
+        np.testing.assert_array_equal(shown, np.asarray(layer.data), err_msg=layer.name)
     again.close()

@@ -12,6 +12,7 @@ from napari_semclass.annotate.arrays import (
     save_arrays,
 )
 from napari_semclass.classify import Prediction, tile_grid
+from napari_semclass.classify.rejection import Rejection
 from napari_semclass.errors import SettingsError
 from napari_semclass.model import Category
 
@@ -81,3 +82,17 @@ def test_predictions_come_back_to_the_bit_and_mixed_up_ones_do_not():
         predictions_from({**arrays, "plane1": probabilities[1:]})
     with pytest.raises(ValueError, match="not sound"):
         predictions_from({**arrays, "said": arrays["said"][3:]})
+
+
+def test_what_was_unknown_is_unknown_when_it_comes_back():
+    grid = tile_grid((64, 64), 32)
+    categories = Category("a", "#000000"), Category("b", "#ffffff")
+    rejection = Rejection(0.6, 1.0, Category("unknown", "#8c8c8c"))
+    shares = np.array([[0.9, 0.1], [0.55, 0.45], [0.2, 0.8], [0.3, 0.7]], dtype=np.float32)
+    strange = np.array([0.2, 0.3, 1.7, 0.1], dtype=np.float32)
+    one = Prediction(shares, grid, categories, strangeness=strange, rejection=rejection)
+    (found,) = predictions_from(prediction_arrays((one,)))
+    assert found.tile_categories().tolist() == one.tile_categories().tolist() == [0, 2, 2, 1]
+    assert found.rejecting(None).tile_categories().tolist() == [0, 0, 1, 1]
+    with pytest.raises(ValueError, match="strangeness"):
+        predictions_from({**prediction_arrays((one,)), "strangeness0": strange[1:]})

@@ -71,7 +71,7 @@ def engine_tiles(tiny_model, monkeypatch):
             def answers(self, batch):
                 return forward(batch), None
 
-        spy = Spy(batch=10_000, precision_name="float32", device_name="cpu")
+        spy = Spy(batch=10_000, precision_name="float32", runtime_name="torch", device_name="cpu")
         monkeypatch.setattr("napari_semclass.classify.engine.Forward.on", lambda *_: spy)
         classify_micrograph(micrograph, tiny_model, settings)
         return dict(zip(map(tuple, settings.grid(micrograph, tiny_model.card).boxes().tolist()), seen, strict=True))
