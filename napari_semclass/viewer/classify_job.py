@@ -19,7 +19,7 @@ from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SemclassError
 from napari_semclass.micrograph import Micrograph
 from napari_semclass.model.card import Card
-from napari_semclass.viewer.layers import Target
+from napari_semclass.viewer.layers import Overlay, Target
 from napari_semclass.viewer.tempo import Tempo
 
 
@@ -35,6 +35,10 @@ class Update:
     summaries: tuple[Summary | None, ...] = ()
     data: Any = None
     problem: str = ""
+
+    def overlay(self, target: Target, colors: Mapping[str, str], model: str) -> Overlay:
+        """What to draw of a target, in these colours, as the result of a model (name or path)."""
+        return Overlay(target, self.predictions, self.summaries, self.data, colors, model)
 
 
 def classify_job(

@@ -183,9 +183,8 @@ class ClassifyTab(QWidget):
             self._problems.append(update.problem)
         if update.data is not None and update.target is not None:
             colors = self.results.shown_colors()
-            shown = update.predictions, update.summaries, update.data
             self._tempo.drawing()
-            self.showing.show(update.target, *shown, colors, model, self._shown)
+            self.showing.show(update.overlay(update.target, colors, model), self._shown)
 
     def _shown(self) -> None:
         self.results.refresh()

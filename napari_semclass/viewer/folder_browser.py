@@ -238,9 +238,8 @@ class FolderBrowser(QWidget):
 
     def _opened(self, model: str, update: Update) -> None:
         if update.target is not None and update.target.layer in self._viewer.layers:
-            shown = update.predictions, update.summaries, update.data
             self._tempo.drawing()
-            self._showing.show(update.target, *shown, {}, model, self._tempo.drawn)
+            self._showing.show(update.overlay(update.target, {}, model), self._tempo.drawn)
 
     def _open_ended(self, failure: str | None) -> None:
         self._showing.finish()

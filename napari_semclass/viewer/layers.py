@@ -104,73 +104,65 @@ def placement(layer: Layer) -> dict[str, Any]:
     return {**where, "affine": layer.affine.affine_matrix}
 
 
-def show_result(
-    viewer: ViewerModel,
-    target: Target,
-    predictions: Sequence[Prediction | None],
-    summaries: Sequence[Summary | None],
-    data: Any,
-    colors: Mapping[str, str],
-    model: str,
-) -> Labels:
-    """Add the overlay of a target, or bring an earlier one by the same model (name or path) up to date."""
-    shown = update_result(viewer, target, predictions, summaries, data, colors, model)
-    if shown is None:
-        shown = new_result(target, predictions, summaries, data, colors, model)
-        insert_result(viewer, target, shown)
-    return shown
+@dataclass(frozen=True, eq=False)
+class Overlay:
+    """What is to be shown of a target: a prediction, its summary and None where there is none, for each plane.
+
+    `data` are the labels, `colors` those of the user by category, `model` is the name or path of what predicted.
+    """
+
+    target: Target
+    predictions: Sequence[Prediction | None]
+    summaries: Sequence[Summary | None]
+    data: Any
+    colors: Mapping[str, str]
+    model: str
 
 
-def update_result(
-    viewer: ViewerModel,
-    target: Target,
-    predictions: Sequence[Prediction | None],
-    summaries: Sequence[Summary | None],
-    data: Any,
-    colors: Mapping[str, str],
-    model: str,
-) -> Labels | None:
-    """Bring the overlay of a target by this model up to date; None where a new one is needed."""
-    mine = (target.layer.unique_id, model)
+def show_result(viewer: ViewerModel, overlay: Overlay) -> None:
+    """Add an overlay, or bring an earlier one of its target by the same model up to date."""
+    if not update_result(viewer, overlay):
+        insert_result(viewer, overlay, new_result(overlay))
+
+
+def update_result(viewer: ViewerModel, overlay: Overlay) -> bool:
+    """Bring the layer of a target and model up to date; False where a new one is needed."""
+    target, data = overlay.target, overlay.data
+    mine = (target.layer.unique_id, overlay.model)
     present = next((layer for layer in results(viewer) if _belongs(layer) == mine), None)
     if present is None:
-        return None
+        return False
     if present.multiscale != isinstance(data, list) or present.ndim != len(target.leading) + 2:
         viewer.layers.remove(present)
-        return None
+        return False
     now = placement(present)
     for key, value in placement(target.layer).items():
         if not np.array_equal(now[key], value):  # each of them makes napari draw all over again
             setattr(present, key, value)
-    redraw(present, predictions, summaries, data, colors)
-    return present
+    redraw(present, overlay.predictions, overlay.summaries, data, overlay.colors)
+    return True
 
 
-def new_result(
-    target: Target,
-    predictions: Sequence[Prediction | None],
-    summaries: Sequence[Summary | None],
-    data: Any,
-    colors: Mapping[str, str],
-    model: str,
-) -> Labels:
-    """The overlay of a target, as a layer that is in no viewer yet."""
-    keywords = labels_keywords(predictions, colors)
+def new_result(overlay: Overlay) -> Labels:
+    """The layer for it, which is in no viewer yet."""
+    target = overlay.target
+    keywords = labels_keywords(overlay.predictions, overlay.colors)
     keywords["metadata"][METADATA_KEY] |= {
         IMAGE_KEY: target.layer.unique_id,
-        RESULT_KEY: model,
-        SUMMARIES_KEY: list(summaries),
+        RESULT_KEY: overlay.model,
+        SUMMARIES_KEY: list(overlay.summaries),
         COLORS_KEY: keywords["colormap"],
     }
-    name = f"{target.name} · {Path(model).stem}"
-    labels = Labels(data, name=name, multiscale=isinstance(data, list), **keywords, **placement(target.layer))
+    name = f"{target.name} · {Path(overlay.model).stem}"
+    multiscale = isinstance(overlay.data, list)
+    labels = Labels(overlay.data, name=name, multiscale=multiscale, **keywords, **placement(target.layer))
     labels.editable = False
     return labels
 
 
-def insert_result(viewer: ViewerModel, target: Target, labels: Labels) -> None:
-    """Put an overlay right above its micrograph."""
-    viewer.layers.insert(_above(viewer, target.layer), labels)
+def insert_result(viewer: ViewerModel, overlay: Overlay, labels: Labels) -> None:
+    """Put its layer right above its micrograph."""
+    viewer.layers.insert(_above(viewer, overlay.target.layer), labels)
 
 
 def redraw(

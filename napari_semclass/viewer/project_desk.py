@@ -239,9 +239,9 @@ class ProjectDesk(QObject):
         entry, update = news
         if update.target is not None and update.target.layer in self._viewer.layers:
             colors = self._classifying.results.shown_colors()
-            shown = update.predictions, update.summaries, update.data
+            overlay = update.overlay(update.target, colors, entry.model)
             refresh = self._classifying.results.refresh
-            self._classifying.showing.show(update.target, *shown, colors, entry.model, refresh)
+            self._classifying.showing.show(overlay, refresh)
 
 
 def _described(leftover: Leftover) -> str:

@@ -9,7 +9,7 @@ from napari_semclass.classify.layers import label_pixels
 from napari_semclass.classify.prediction import Summary
 from napari_semclass.micrograph import Micrograph
 from napari_semclass.viewer.dock import SemClassifier
-from napari_semclass.viewer.layers import show_result, target_of
+from napari_semclass.viewer.layers import Overlay, show_result, target_of
 
 
 def show_prediction(micrograph: Micrograph, prediction: Prediction) -> None:
@@ -18,6 +18,7 @@ def show_prediction(micrograph: Micrograph, prediction: Prediction) -> None:
     layer = viewer.add_image(micrograph.pixels, name=Path(micrograph.name).name, rgb=micrograph.rgb)
     cells = prediction.cells()
     data = label_pixels([cells], prediction.grid.shape, (), len(prediction.answers))
-    show_result(viewer, target_of(layer), [prediction], [Summary.of(prediction, cells)], data, {}, "starter")
+    summary = Summary.of(prediction, cells)
+    show_result(viewer, Overlay(target_of(layer), [prediction], [summary], data, {}, "starter"))
     viewer.window.add_dock_widget(SemClassifier(viewer), name="SEM classifier", area="right")
     napari.run()

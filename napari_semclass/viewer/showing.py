@@ -1,22 +1,19 @@
 """Puts results into the viewer without holding its thread for long."""
 
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Labels
 from qtpy.QtCore import QObject, QTimer
 
-from napari_semclass.classify.prediction import Prediction, Summary
-from napari_semclass.viewer.layers import Target, insert_result, new_result, update_result
+from napari_semclass.viewer.layers import Overlay, insert_result, new_result, update_result
 
 
 @dataclass(eq=False)
 class _Wish:
-    target: Target
-    shown: tuple[Sequence[Prediction | None], Sequence[Summary | None], Any, Mapping[str, str], str]
+    overlay: Overlay
     after: Callable[[], None]
     keep_active: bool
     made: Labels | None = None
@@ -36,23 +33,12 @@ class Showing(QObject):
         self._turn.setInterval(0)
         self._turn.timeout.connect(self._go_on)
 
-    def show(
-        self,
-        target: Target,
-        predictions: Sequence[Prediction | None],
-        summaries: Sequence[Summary | None],
-        data: Any,
-        colors: Mapping[str, str],
-        model: str,
-        after: Callable[[], None],
-        *,
-        keep_active: bool = False,
-    ) -> None:
-        """Show the overlay of a target by a model (name or path), and call `after` when it is in the viewer.
+    def show(self, overlay: Overlay, after: Callable[[], None], *, keep_active: bool = False) -> None:
+        """Show an overlay, and call `after` when it is in the viewer.
 
         With `keep_active`, the layer that is worked on is worked on still.
         """
-        self._wishes.append(_Wish(target, (predictions, summaries, data, colors, model), after, keep_active))
+        self._wishes.append(_Wish(overlay, after, keep_active))
         if len(self._wishes) == 1:
             self._go_on()
 
@@ -70,8 +56,8 @@ class Showing(QObject):
         wish = self._wishes[0]
         if wish.made is not None:
             self._insert(wish, wish.made)
-        elif update_result(self._viewer, wish.target, *wish.shown) is None:
-            wish.made = new_result(wish.target, *wish.shown)
+        elif not update_result(self._viewer, wish.overlay):
+            wish.made = new_result(wish.overlay)
             self._turn.start()
             return
         self._wishes.popleft()
@@ -81,6 +67,6 @@ class Showing(QObject):
 
     def _insert(self, wish: _Wish, labels: Labels) -> None:
         active = self._viewer.layers.selection.active
-        insert_result(self._viewer, wish.target, labels)
+        insert_result(self._viewer, wish.overlay, labels)
         if wish.keep_active:
             self._viewer.layers.selection.active = active

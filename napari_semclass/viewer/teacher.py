@@ -159,10 +159,10 @@ class Teacher(QObject):
     def _draw(self, news: Update) -> None:
         if news.target is not None and news.target.layer in self._viewer.layers:
             colors = self._classifying.results.shown_colors()
-            shown = news.predictions, news.summaries, news.data
+            overlay = news.overlay(news.target, colors, QUICK)
             refresh = self._classifying.results.refresh
             # What was worked on is worked on still.
-            self._classifying.showing.show(news.target, *shown, colors, QUICK, refresh, keep_active=True)
+            self._classifying.showing.show(overlay, refresh, keep_active=True)
 
     def _ended(self, failure: str | None) -> None:
         self._classifying.showing.finish()
