@@ -30,7 +30,8 @@ from napari_semclass.learn.run import Run
 from napari_semclass.model import load_model, save_model
 
 _MOST_MB = 0.2
-_FEWEST = 9  # rounds
+# Rounds: of half as many, one step of a megabyte that the allocator takes once already looks like growth.
+_FEWEST = 24
 _COLUMNS = ("MB", "threads", "open files", "temporary files")
 
 
