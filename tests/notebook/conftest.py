@@ -54,6 +54,10 @@ class Lab:
         """Of a notebook in its folder."""
         return f"{self.base}/lab/tree/{name}?token={_TOKEN}&reset"
 
+    def notebook_address(self, name: str) -> str:
+        """Of a notebook in its folder, in Notebook 7; the same server shows it where `notebook` is installed."""
+        return f"{self.base}/notebooks/{name}?token={_TOKEN}"
+
 
 @pytest.fixture(scope="session")
 def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:

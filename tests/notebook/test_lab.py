@@ -1,4 +1,4 @@
-"""The widget in a real JupyterLab, as somebody with a mouse and a keyboard meets it."""
+"""The widget in a real JupyterLab and Notebook 7, as somebody with a mouse and a keyboard meets it."""
 
 import io
 import os
@@ -30,23 +30,52 @@ def lab_command(page, name, **values):
 
 
 @pytest.fixture
-def page(browser, lab, three_bands, tiny_model, models):
-    """JupyterLab with the widget on dark, grey and bright stripes, and what its console complained of."""
+def stripes(lab, three_bands, tiny_model, models):
+    """The name of a notebook that shows the widget on dark, grey and bright stripes."""
     Image.fromarray(three_bands).save(lab.folder / "stripes.png")
     write_notebook(
         lab.folder / "try.ipynb", SETUP.format(picture="stripes.png", model=str(models / "tiny.safetensors"))
     )
+    return "try.ipynb"
+
+
+@pytest.fixture
+def empty_page(browser):
+    """A page of the browser, and what begins to watch its console: it must not complain of anything."""
     page = browser.new_page(viewport={"width": 1200, "height": 850})
     problems = []
-    page.on("pageerror", lambda error: problems.append(str(error)))
-    page.goto(lab.address("try.ipynb"))
+    yield page, lambda: page.on("pageerror", lambda error: problems.append(str(error)))
+    assert not problems
+    page.close()
+
+
+@pytest.fixture
+def page(empty_page, lab, stripes):
+    """JupyterLab with the widget."""
+    page, watch_errors = empty_page
+    watch_errors()
+    page.goto(lab.address(stripes))
     page.get_by_text("| Idle").wait_for(timeout=60_000)
     lab_command(page, "notebook:run-all-cells")
     page.locator(".semclass canvas").wait_for(timeout=60_000)
     lab_command(page, "application:toggle-left-area")
-    yield page
-    assert not problems
-    page.close()
+    return page
+
+
+@pytest.fixture
+def notebook_page(empty_page, lab, stripes):
+    """Notebook 7 with the widget, run by the keyboard."""
+    pytest.importorskip("notebook", "7", reason="the test of Notebook 7 needs it (extra `test`)")
+    page, watch_errors = empty_page
+    page.goto(lab.notebook_address(stripes))
+    page.locator("[title='Kernel status: Idle'], .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(
+        timeout=60_000
+    )
+    watch_errors()  # Notebook 7.6 has one of its own while it starts
+    page.locator(".jp-Notebook .jp-Cell").click()
+    page.keyboard.press("Control+Enter")
+    page.locator(".semclass canvas").wait_for(timeout=60_000)
+    return page
 
 
 def says(page, where, text):
@@ -130,7 +159,40 @@ def test_classify_mark_learn_undo_and_show_in_light_and_dark(page):
     lab_command(page, "apputils:change-theme", theme="JupyterLab Light")
     page.wait_for_function("document.body.dataset.jpThemeLight === 'true'")
     assert least_contrast(page) >= 4.5
+    page.get_by_role("button", name="Show all").focus()
+    page.keyboard.press("b")  # a new cell, if it were the notebook's
+    page.keyboard.press("Enter")
     assert page.locator(".jp-Notebook .jp-Cell").count() == 1
+
+
+def test_in_notebook_7_keys_mark_and_leave_the_cell_alone(notebook_page):
+    page = notebook_page
+    page.wait_for_function("document.querySelector('.semclass canvas').width > 300")
+    page.get_by_role("button", name="Classify").click()
+    says(page, ".sc-status", "dark 40 %")
+    assert coloured(page) > 10_000
+    page.mouse.click(*at(page, 16, 16))
+    page.keyboard.press("1")
+    says(page, ".sc-summary", "Marked tiles: dark 1.")
+    # Each of these would otherwise be the notebook's: other cells, a cell of text, a new cell, a cell cut out.
+    page.keyboard.press("ArrowRight")
+    says(page, ".sc-readout", "Tile at x 32, y 0")
+    page.keyboard.press("ArrowDown")
+    says(page, ".sc-readout", "Tile at x 32, y 32")
+    for key in "mbax":
+        page.keyboard.press(key)
+    page.get_by_role("button", name="Show all").focus()
+    for key in "mbx":
+        page.keyboard.press(key)
+    page.keyboard.press("Enter")
+    page.locator(".semclass canvas").focus()
+    page.keyboard.press("2")
+    says(page, ".sc-summary", f"Marked tiles: dark 1, {EVIL} 1.")
+    says(page, ".sc-note", "Learned in")
+    assert page.locator(".jp-Notebook .jp-Cell").count() == 1
+    assert page.locator(".jp-Notebook .jp-CodeCell .semclass canvas").count() == 1
+    assert least_contrast(page) >= 4.5
+    keep(page, "notebook-7")
 
 
 def least_contrast(page) -> float:

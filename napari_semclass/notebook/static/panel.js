@@ -1,5 +1,9 @@
 // Everything around the canvas: buttons, categories, legend, training, and the words below.
 
+// Lumino's shortcuts of the notebook (M turns the cell into text, 0 0 restarts the kernel) must not act in here. It looks
+// for this attribute from the focused element upwards, but `:focus` in a shortcut's selector fits that element first.
+const NO_SHORTCUTS = "data-lm-suppress-shortcuts";
+
 let widgets = 0;
 
 class Panel {
@@ -29,8 +33,13 @@ class Panel {
     const foot = make("div", { class: "sc-foot" }, this.progress, this.doing, this.status);
     this.root = make(
       "div",
-      // Lumino's shortcuts of the notebook (1 makes a heading, 0 0 restarts the kernel) must not act in here.
-      { class: "semclass", "data-lm-suppress-shortcuts": "true", role: "region", "aria-label": "SEM classifier" },
+      {
+        class: "semclass",
+        [NO_SHORTCUTS]: "true",
+        role: "region",
+        "aria-label": "SEM classifier",
+        onfocusin: ({ target }) => target.setAttribute(NO_SHORTCUTS, "true"),
+      },
       this.bar,
       make("div", { class: "sc-main" }, stageBox, side),
       foot,
