@@ -1,7 +1,7 @@
 """Ours against what else one would use: the same network, weights and tiles, pixels in memory, end to end.
 
     python benchmarks/peers.py [--network starter] [--network resnet50] [--rounds 7] [--side 6] [--threads 1]
-                               [--tia PYTHON] [--keep]
+                               [--tia PYTHON] [--as-command] [--keep]
 
 Against the bare forward pass on ready input (the best of a few settings, in our precision), a loop as WSInfer's
 (DataLoader, PIL crop, torchvision's Resize, ToTensor and Normalize, float32 in torch's usual layout, batches of 32),
@@ -11,7 +11,8 @@ are asked in turn, round by round. Ours is asked with torch and with OpenVINO, a
 the tiles each answers as torch does at fp32 is printed. ResNet-50 has random weights, which does not matter for speed.
 
 Ratios of processor time come first: on a busy machine it is what a job itself costs. With one thread it is also the
-time of a quiet machine; wall time is given besides. `--keep` writes `results/peers_NETWORK.json`.
+time of a quiet machine; wall time is given besides. `--as-command` gives all of them the memory settings of
+`semclass`, which is a process of its own. `--keep` writes `results/peers_NETWORK.json`.
 """
 
 import argparse
@@ -34,6 +35,7 @@ from torch import Tensor, nn
 from torchvision.transforms import v2
 
 from napari_semclass import Micrograph, Model, Settings, classification_steps, load_model
+from napari_semclass.memory import keep_freed_memory
 from napari_semclass.model import build_network
 from napari_semclass.model.device import PRECISIONS, choose_device
 from napari_semclass.model.folding import folded
@@ -138,7 +140,7 @@ class Tiles(torch.utils.data.Dataset[Tensor]):
 def ours(model: Model, micrograph: Micrograph, way: str) -> Callable[[], NDArray[np.float32]]:
     """A whole classification, grey range and result included; gives the probabilities."""
     runtime, precision = way.split()
-    settings = Settings(precision=precision, runtime=runtime, device="cpu")
+    settings = Settings(precision=precision, runtime=runtime, device="cpu", batch=best_batch(model, way))
 
     def run() -> NDArray[np.float32]:
         *_, last = classification_steps(micrograph, model, settings)
@@ -150,7 +152,7 @@ def ours(model: Model, micrograph: Micrograph, way: str) -> Callable[[], NDArray
 def bare(model: Model, tiles: int, way: str, batch: int) -> Callable[[], object]:
     """The network alone, normalisations folded, on ready input."""
     runtime, precision = way.split()
-    ready = torch.rand(batch, 3, TILE, TILE)
+    ready = torch.rand(batch, 1 if runtime == "openvino" else 3, TILE, TILE)
     network: Callable[[Tensor], Tensor]
     if runtime == "openvino":
         network = OpenVinoBody(folded(model), torch.device("cpu"), PRECISIONS[precision])
@@ -205,7 +207,7 @@ def timed(run: Callable[[], object]) -> Spent:
 
 def best_batch(model: Model, way: str) -> int:
     """The batch at which the bare forward pass costs least."""
-    trials = {batch: bare(model, 16, way, batch) for batch in (4, 8, 16)}
+    trials = {batch: bare(model, 16, way, batch) for batch in (4, 8, 16, 32)}
     return min(trials, key=lambda batch: min(timed(trials[batch])[0] for _ in range(3)))
 
 
@@ -268,10 +270,14 @@ def main() -> None:
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--tia", metavar="PYTHON", help="an interpreter with tiatoolbox")
     arguments.add_argument("--keep", action="store_true")
+    arguments.add_argument("--as-command", action="store_true", help="keep freed memory, as `semclass` does, for all")
     options = arguments.parse_args()
+    if options.as_command:
+        keep_freed_memory()
     torch.set_num_threads(options.threads)
     for name in options.network or ["starter", "resnet50"]:
         report = {"network": name, "threads": options.threads, "rounds": options.rounds}
+        report["freed_memory"] = "kept, for all" if options.as_command else "returned"
         report |= measure(name, options.side, options.rounds, options.threads, options.tia)
         if options.keep:
             keep(f"peers_{name}", report)

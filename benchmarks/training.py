@@ -16,12 +16,12 @@ import torch
 from fastai.callback.core import Callback
 
 from napari_semclass.learn.plan import read_plan
+from napari_semclass.memory import keep_freed_memory
 from napari_semclass.model import load_model
 from semclass_training.augment import Augment
 from semclass_training.callbacks import Follow
 from semclass_training.learner import make_learner, rates
 from semclass_training.loaders import TileLoader
-from semclass_training.memory import keep_freed_memory
 from semclass_training.prepare import at_size
 
 TILES = 320

@@ -19,6 +19,7 @@ from napari_semclass.classify.record import Entry, Row
 from napari_semclass.classify.results import Results
 from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import DeviceError, OutputError, SemclassError, SettingsError, brief
+from napari_semclass.memory import keep_freed_memory
 from napari_semclass.model import Model, load_model_file, save_model
 
 if TYPE_CHECKING:
@@ -84,6 +85,7 @@ def connected(workers: int | None = None, address: str | None = None) -> Iterato
             LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL, **local) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
+            client.run(keep_freed_memory)
             yield Cluster(client, f"{workers} worker processes on this computer", cores)
         return
     try:

@@ -16,6 +16,7 @@ from napari_semclass.cli.models import add_models, models
 from napari_semclass.cli.samples import add_samples, samples
 from napari_semclass.cli.train import add_train, train
 from napari_semclass.errors import SemclassError
+from napari_semclass.memory import keep_freed_memory
 
 _CLASSIFY = """\
 Classify SEM micrographs, tile by tile or as a whole.
@@ -33,6 +34,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # a console that cannot show a name must not end the run
             stream.reconfigure(errors="backslashreplace")
+    if arguments is None:  # the process is the command's own
+        keep_freed_memory()
     options = _parser().parse_args(arguments)
     try:
         return _run(options)

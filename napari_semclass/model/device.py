@@ -44,8 +44,8 @@ def lower_precisions(device: torch.device) -> tuple[str, ...]:
 
 
 def default_batch(device: torch.device) -> int:
-    """Tiles per batch to start from; on a CPU larger ones only fall out of its cache."""
-    return 8 if device.type == "cpu" else 128
+    """Tiles per batch to start from; on a CPU larger ones fall out of its cache, and smaller ones miss oneDNN."""
+    return 16 if device.type == "cpu" else 128
 
 
 def is_out_of_memory(error: RuntimeError) -> bool:

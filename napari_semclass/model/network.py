@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from napari_semclass.errors import ModelError, brief
 from napari_semclass.model.card import Card
 from napari_semclass.model.familiar import Familiar
-from napari_semclass.model.preprocess import is_blank, network_input
+from napari_semclass.model.preprocess import is_blank, network_input, resized
 from napari_semclass.model.show import card_html, card_text
 
 BLANK = 2.0  # strangeness of tiles that show nothing, whatever the network makes of them
@@ -57,10 +57,10 @@ class Model:
     ) -> tuple[Tensor, Tensor | None]:
         """Probabilities (n, categories) of tiles and, where the model can tell, their strangeness (n,).
 
-        `body` computes the features of prepared tiles in place of the network; see `model.runtime`.
+        `body` computes the features of tiles in the network's size in place of the network; see `model.runtime`.
         """
         if body is not None:
-            shares, strange = self.answers_of(body(network_input(tiles, self.card)))
+            shares, strange = self.answers_of(body(resized(tiles, self.card)))
             return shares, None if strange is None else _with_blanks(tiles, strange)
         if self.familiar is None:
             return self.probabilities(tiles, precision), None

@@ -4,6 +4,7 @@ import copy
 import importlib.util
 import threading
 import warnings
+from functools import cache
 from importlib.metadata import version
 from typing import Any
 from weakref import WeakKeyDictionary
@@ -12,13 +13,16 @@ import torch
 from torch import Tensor, nn
 
 from napari_semclass.errors import SettingsError, brief
+from napari_semclass.model.card import Preprocessing
 from napari_semclass.model.network import Model
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
+# What a conversion depends on beside the network: changes to its weights, and the card.
+_State = tuple[int, Preprocessing, int]
 # By network: its state when it was converted, and what was made of it. Converting takes seconds.
-_CONVERTED: "WeakKeyDictionary[nn.Module, tuple[int, Any]]" = WeakKeyDictionary()
-_COMPILED: "WeakKeyDictionary[nn.Module, dict[tuple[int, torch.dtype, int], Any]]" = WeakKeyDictionary()
+_CONVERTED: "WeakKeyDictionary[nn.Module, tuple[_State, Any]]" = WeakKeyDictionary()
+_COMPILED: "WeakKeyDictionary[nn.Module, dict[tuple[_State, torch.dtype, int], Any]]" = WeakKeyDictionary()
 _one_at_a_time = threading.Lock()
 
 
@@ -30,6 +34,7 @@ def can_use_openvino(model: Model, device: torch.device) -> bool:
     return device.type == "cpu" and alone and importlib.util.find_spec("openvino") is not None
 
 
+@cache  # looking it up takes as long as computing a tile
 def openvino_name() -> str:
     """Name and version, for people and records."""
     return f"OpenVINO {version('openvino')}"
@@ -72,7 +77,7 @@ class OpenVinoBody:
             ) from error
 
     def __call__(self, batch: Tensor) -> Tensor:
-        """Features (n, features), float32, of prepared tiles (n, 3, side, side)."""
+        """Features (n, features), float32, of grey tiles (n, 1, side, side) in [0, 1]."""
         found = self._request.infer([batch.contiguous().numpy()], share_inputs=True, share_outputs=False)
         return torch.from_numpy(found[0])
 
@@ -82,28 +87,64 @@ def _compiled(model: Model, precision: torch.dtype) -> Any:
 
     network, threads = model.network, torch.get_num_threads()
     with _one_at_a_time:
-        state = sum(tensor._version for tensor in network.state_dict().values() if not tensor.is_inference())
+        changes = sum(tensor._version for tensor in network.state_dict().values() if not tensor.is_inference())
+        state = changes, model.card.preprocessing, model.card.input_size
         known = _COMPILED.setdefault(network, {})
         key = state, precision, threads
         if key not in known:
             if network not in _CONVERTED or _CONVERTED[network][0] != state:
-                _CONVERTED[network] = state, _converted(network, model.card.input_size)
+                _CONVERTED[network] = state, _converted(model)
             hints = {"INFERENCE_PRECISION_HINT": _HINTS[precision], "INFERENCE_NUM_THREADS": threads}
             known[key] = openvino.Core().compile_model(_CONVERTED[network][1], "CPU", hints)
         return known[key]
 
 
-def _converted(network: nn.Module, side: int) -> Any:
+class _Grey(nn.Module):
+    """A network without its classifier, from grey tiles: it standardises them itself.
+
+    Of three equal channels the first convolution's kernels are summed, which is exact; where it is not a plain one,
+    the channels are repeated.
+    """
+
+    def __init__(self, network: nn.Module, mean: float, std: float) -> None:
+        super().__init__()
+        body = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
+        classifier = body.get_classifier()  # type: ignore[operator]
+        name = next(name for name, part in body.named_modules() if part is classifier)
+        parent, _, last = name.rpartition(".")
+        setattr(body.get_submodule(parent), last, nn.Identity())
+        self.body, self.mean, self.std = body.float().eval(), mean, std
+        self.channels = 1 if _takes_grey(self.body) else 3
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        found: Tensor = self.body(((tiles - self.mean) / self.std).expand(-1, self.channels, -1, -1))
+        return found
+
+
+def _takes_grey(network: nn.Module) -> bool:
+    """Whether the network could be changed to take one channel for three equal ones."""
+    from timm.layers import Conv2dSame
+
+    name = getattr(network, "pretrained_cfg", {}).get("first_conv")
+    first = network.get_submodule(name) if isinstance(name, str) else None
+    # Of other kinds, because they may change their weights before they use them.
+    if not isinstance(first, nn.Conv2d) or type(first) not in (nn.Conv2d, Conv2dSame):
+        return False
+    if first.in_channels != 3 or first.groups != 1:
+        return False
+    first.weight, first.in_channels = nn.Parameter(first.weight.sum(dim=1, keepdim=True)), 1
+    return True
+
+
+def _converted(model: Model) -> Any:
     """The graph of the network without its classifier."""
     import openvino
 
-    body = copy.deepcopy(network).to(memory_format=torch.contiguous_format)
-    classifier = body.get_classifier()  # type: ignore[operator]
-    name = next(name for name, part in body.named_modules() if part is classifier)
-    parent, _, last = name.rpartition(".")
-    setattr(body.get_submodule(parent), last, nn.Identity())
+    steps, side = model.card.preprocessing, model.card.input_size
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # OpenVINO calls what torch is about to give up
         return openvino.convert_model(
-            body.float().eval(), example_input=torch.zeros(1, 3, side, side), input=[-1, 3, side, side]
+            _Grey(model.network, steps.mean, steps.std),
+            example_input=torch.zeros(1, 1, side, side),
+            input=[-1, 1, side, side],
         )

@@ -7,7 +7,7 @@ import psutil
 
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.run import Run
-from semclass_training.memory import keep_freed_memory
+from napari_semclass.memory import keep_freed_memory
 from semclass_training.train import train
 
 

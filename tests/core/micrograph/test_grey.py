@@ -87,3 +87,13 @@ def test_a_large_lazy_image_is_sampled_and_not_read_whole():
     levels = grey_range(as_micrographs(image)[0], 0.5, 99.5)
     assert levels.low == pytest.approx(0.005, abs=0.002)
     assert len(set(map(str, read))) < 300  # of 1,600 chunks
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+@pytest.mark.parametrize("size", [2, 7, 1000])
+def test_counted_grey_levels_give_numpys_percentiles(dtype, size):
+    random = np.random.default_rng(size)
+    levels = random.integers(0, np.iinfo(dtype).max, (1, size), dtype=dtype, endpoint=True)
+    for low, high in ((0, 100), (0.5, 99.5), (10, 33.3)):
+        found = grey_range(Micrograph(levels, known_bars=()), low, high)
+        np.testing.assert_allclose((found.low, found.high), np.percentile(levels, [low, high]), rtol=1e-12)

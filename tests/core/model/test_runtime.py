@@ -15,7 +15,7 @@ from napari_semclass.classify.record import load_record
 from napari_semclass.cli import main
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import Micrograph
-from napari_semclass.model import load_model, runtime
+from napari_semclass.model import build_network, load_model, runtime
 from napari_semclass.samples import synthetic_mosaic
 
 there = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="the extra 'openvino' is not installed")
@@ -38,6 +38,20 @@ def test_the_starter_answers_as_with_torch(mosaic):
     assert by_torch.made["runtime"] == "torch"
     assert by_other.made["runtime"].startswith("OpenVINO 20")
     assert by_other.made["precision"] == "float32"
+
+
+@there
+@pytest.mark.parametrize("backbone", ["resnet18", "resnet26d", "vit_tiny_patch16_224"])
+def test_networks_whose_first_layers_differ_answer_as_with_torch(tiny_model, three_bands, backbone):
+    torch.manual_seed(0)
+    card = replace(tiny_model.card, backbone=backbone, input_size=224)
+    model = replace(tiny_model, network=build_network(backbone, len(card.categories)), card=card, familiar=None)
+    micrograph = Micrograph(three_bands, source="bands", known_bars=())
+    by_torch, by_other = (
+        classify_micrograph(micrograph, model, Settings(runtime=name, precision="fp32")).probabilities
+        for name in ("torch", "openvino")
+    )
+    np.testing.assert_allclose(by_other, by_torch, atol=1e-4)
 
 
 @there

@@ -9,9 +9,10 @@ _BLOCK = 1 << 30
 
 
 def keep_freed_memory() -> None:
-    """Reuse freed memory instead of returning it: training frees and asks for the same large blocks in every step.
+    """Reuse freed memory instead of returning it: networks free and ask for the same large blocks with every batch.
 
-    Made training and inference on a CPU between 1.4 and 2 times faster where this was measured (benchmarks/training).
+    For processes of our own only, since it holds for all of the process. Made training and classifying on a CPU between
+    1.4 and 2 times faster where this was measured (benchmarks/training, benchmarks/peers).
     """
     if sys.platform != "linux":
         return
