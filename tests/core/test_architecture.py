@@ -13,13 +13,14 @@ PACKAGE = Path(napari_semclass.__file__).parent
 # A room may import the rooms below it, and itself. Only the command line knows the viewer: its demo opens one.
 MAY_IMPORT = {
     "errors": set(),
+    "memory": set(),
     "writing": {"errors"},
     "micrograph": {"errors"},
     "showing": set(),
     "model": {"errors", "writing", "showing"},
     "downloads": {"errors"},
     "samples": {"errors", "downloads"},
-    "classify": {"errors", "writing", "showing", "micrograph", "model"},
+    "classify": {"errors", "writing", "showing", "micrograph", "model", "memory"},
     "learn": {"errors", "writing", "showing", "micrograph", "model", "classify"},
     "annotate": {"errors", "writing", "micrograph", "model", "classify", "learn"},
     # It borrows the colours of annotate's categories.
@@ -28,7 +29,7 @@ MAY_IMPORT = {
     "retrain": {"errors", "learn", "downloads"},
     "cli": {
         *("errors", "writing", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads"),
-        *("retrain", "exchange", "viewer"),
+        *("retrain", "exchange", "viewer", "memory"),
     },
     "notebook": {"errors", "micrograph", "model", "classify", "learn", "annotate", "downloads", "retrain"},
     "viewer": {
