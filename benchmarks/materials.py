@@ -26,11 +26,13 @@ from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
 
+from napari_semclass.classify.forward import Forward
 from napari_semclass.learn.dataset import DataSet, Picture, read_dataset
+from napari_semclass.learn.in_place import answers_to
 from napari_semclass.learn.plan import Plan, changed, read_plan
 from napari_semclass.learn.run import Run, Task
 from napari_semclass.learn.split import read_folds, stratified_group_folds, write_folds
-from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
+from napari_semclass.learn.tiles import Cutting, Samples, cut_samples, cutting_of
 from napari_semclass.model import load_model
 
 FOLDS = Path(__file__).with_name("materials_folds.csv")
@@ -95,15 +97,12 @@ def trained(
     data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64], plan: Plan, folder: Path
 ) -> tuple[Samples, NDArray[np.int64], dict[str, float]]:
     """Answers of a model that was trained on the training pictures alone."""
-    import torch
-
-    from semclass_training.prepare import logits_of_samples
-
     out, timing = train([data.pictures[index] for index in training], plan, folder)
     held_out = cut(data, test, data.categories, str(out))
     model = load_model(out)
-    answers = logits_of_samples(model.network, model.card, held_out, torch.device("cpu")).argmax(axis=1)
-    return held_out, answers, timing
+    nothing = np.zeros(len(held_out), dtype=bool)
+    logits, _ = answers_to(Forward.on(model, "cpu"), data.pictures, held_out, cutting_of(model.card), nothing)
+    return held_out, logits.argmax(axis=1), timing
 
 
 def processor_minutes(who: int) -> float:

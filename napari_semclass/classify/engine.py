@@ -28,6 +28,7 @@ from napari_semclass.model.device import PRECISIONS
 from napari_semclass.model.folding import folded
 from napari_semclass.model.network import BLANK
 from napari_semclass.model.preprocess import square
+from napari_semclass.model.windows import for_single_tiles
 
 # Pixels read at a time: large enough that a chunk of a zarr is seldom read twice, small in memory.
 _BLOCK_PX = 16_000_000
@@ -92,7 +93,8 @@ def classification_steps(
     micrograph = settings.seen(micrograph).remembering()
     grid = settings.grid(micrograph, model.card)
     exact = "fp32" if settings.precision == "auto" else settings.precision
-    forward = Forward.on(folded(model), settings.device, settings.batch, settings.dihedral, exact)
+    asked = folded(for_single_tiles(model) if settings.mode == "whole" else model)
+    forward = Forward.on(asked, settings.device, settings.batch, settings.dihedral, exact)
     steps = model.card.preprocessing
     levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
     rejection = rejection_of(settings.reject, model.card)
@@ -125,7 +127,7 @@ def classification_steps(
     if settings.mode == "whole":
         if stop.is_set():
             return
-        shares, strange = forward.answers(whole_crops(micrograph, levels, model.card.input_size))
+        shares, strange = forward.answers(whole_crops(micrograph, levels, forward.model.card.input_size))
         _fill(prediction, np.array([0]), shares.mean(axis=0), None if strange is None else strange.mean())
         yield Step(prediction, 1, 1)
         return
@@ -186,7 +188,7 @@ def _by_window(
     stop: threading.Event,
 ) -> Generator[_Answers, None, None]:
     """All tiles of a block from one feature map."""
-    maps, boxes = shared_maps(micrograph, levels, forward, grid.tile), grid.boxes()
+    maps, boxes = shared_maps(micrograph, levels, forward, grid.tile, forward.model.card.context), grid.boxes()
 
     def read(block: NDArray[np.int64]) -> tuple[NDArray[np.int64], Ground]:
         return block, maps.read(boxes[block])

@@ -14,7 +14,7 @@ from torch import nn
 
 from napari_semclass.classify.feature_cache import FeatureCache
 from napari_semclass.classify.forward import Forward
-from napari_semclass.classify.windows import shared_maps
+from napari_semclass.classify.windows import SharedMaps, shared_maps
 from napari_semclass.errors import ModelError
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.micrograph.micrograph import LARGEST_FIELD_PX
@@ -54,6 +54,7 @@ def feature_steps(
     cache: FeatureCache | None = None,
     stop: threading.Event | None = None,
     windows: bool = False,
+    context: float = 1.0,
 ) -> Generator[FeatureStep, None, None]:
     """Features of tiles, from the cache where it has them.
 
@@ -78,6 +79,8 @@ def feature_steps(
     windows : bool
         Average a feature map of the micrograph over each tile's place (see `classify.windows`), in place of looking at
         each tile by itself.
+    context : float
+        With windows: side of the area that is averaged, in tiles.
 
     Raises
     ------
@@ -91,7 +94,7 @@ def feature_steps(
     width = linear_classifier(model).in_features
     steps = model.card.preprocessing
     levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
-    key = _key(micrograph, model, levels, tile, forward, windows)
+    key = _key(micrograph, model, levels, tile, forward, context if windows else None)
     known = cache.read(key)
     held = [_sound(known.get(tuple(box)), width) for box in boxes.tolist()]
     missing = np.array([index for index, one in enumerate(held) if one is None], dtype=np.int64)
@@ -103,8 +106,12 @@ def feature_steps(
     yield FeatureStep(features, done, len(boxes))
     computed: list[NDArray[np.int64]] = []
     try:
-        looks = _by_window if windows else _by_tile
-        for indices, found in looks(micrograph, levels, boxes, missing, tile, forward, stop):
+        looks = (
+            _by_window(shared_maps(micrograph, levels, forward, tile, context), boxes, missing, stop)
+            if windows
+            else _by_tile(micrograph, levels, boxes, missing, tile, forward, stop)
+        )
+        for indices, found in looks:
             features[indices] = found
             computed.append(indices)
             done += len(indices)
@@ -143,8 +150,10 @@ def micrograph_id(micrograph: Micrograph) -> str:
     return _IDS[micrograph]
 
 
-def _key(micrograph: Micrograph, model: Model, levels: GreyRange, tile: int, forward: Forward, windows: bool) -> str:
-    """Whatever features depend on but the box; not the head, so that a new head finds them."""
+def _key(
+    micrograph: Micrograph, model: Model, levels: GreyRange, tile: int, forward: Forward, context: float | None
+) -> str:
+    """Whatever features depend on but the box; not the head, so that a new head finds them. No context: no windows."""
     parts = [
         micrograph_id(micrograph),
         _body_id(model),
@@ -152,7 +161,7 @@ def _key(micrograph: Micrograph, model: Model, levels: GreyRange, tile: int, for
         f"{levels.low!r} {levels.high!r} {tile} {model.card.input_size} {model.card.backbone} {forward.precision_name}",
     ]
     # What is a window's surrounding ends at a data bar.
-    parts += [f"windows {micrograph.specimen}"] if windows else []
+    parts += [f"windows {context:g} {micrograph.specimen}"] if context is not None else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 
@@ -208,17 +217,8 @@ def _by_tile(
         yield indices, _look(forward, tiles)
 
 
-def _by_window(
-    micrograph: Micrograph,
-    levels: GreyRange,
-    boxes: _Boxes,
-    wanted: NDArray[np.int64],
-    tile: int,
-    forward: Forward,
-    stop: threading.Event,
-) -> _Looks:
+def _by_window(maps: SharedMaps, boxes: _Boxes, wanted: NDArray[np.int64], stop: threading.Event) -> _Looks:
     """The same from feature maps of blocks."""
-    maps = shared_maps(micrograph, levels, forward, tile)
     for block in maps.blocks(boxes, wanted):
         if stop.is_set():
             return

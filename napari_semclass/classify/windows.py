@@ -127,6 +127,8 @@ class SharedMaps:
         Of its network.
     tile : int
         Side of a full tile in pixels.
+    context : float
+        Side of the area that is averaged for a tile, in tiles; it ends where the specimen does.
     look : int
         Cells along a side that the network looks at once, without their halo; halved when memory runs out.
     """
@@ -136,6 +138,7 @@ class SharedMaps:
     forward: Forward
     windows: Windows
     tile: int
+    context: float = 1.0
     look: int = 0
 
     def __post_init__(self) -> None:
@@ -169,11 +172,13 @@ class SharedMaps:
 
     def read(self, boxes: _Boxes) -> Ground:
         """Read what the network has to see for a block of boxes, and resize it."""
-        (y0, x0), (y1, x1) = boxes[:, :2].min(axis=0).tolist(), boxes[:, 2:].max(axis=0).tolist()
+        top, bottom = int(boxes[:, 0].min()), int(boxes[:, 2].max())
         height, width = self.micrograph.shape
         # Boxes of another grid may lie across a bar; the bar is specimen to them.
-        rows = next(((a, b) for a, b in self._intervals if a <= y0 and y1 <= b), (0, height))
+        rows = next(((a, b) for a, b in self._intervals if a <= top and bottom <= b), (0, height))
         y, x = (Line(*ends, self._scale, self.windows.stride) for ends in (rows, (0, width)))
+        areas = self._areas(boxes, y, x)
+        (y0, x0), (y1, x1) = areas[:, :2].min(axis=0).tolist(), areas[:, 2:].max(axis=0).tolist()
         touched = y.covering(y0, y1), x.covering(x0, x1)
         (down, vertical), (across, horizontal) = (
             line.resampling(line.wider(cells, self.windows.halo)) for line, cells in zip((y, x), touched, strict=True)
@@ -190,8 +195,8 @@ class SharedMaps:
         Ends early when `stop` is set.
         """
         cells: _Floats | None = None
-        waiting = np.arange(len(boxes))
-        columns, which = np.unique(boxes[:, [1, 3]], axis=0, return_inverse=True)
+        waiting, areas = np.arange(len(boxes)), self._areas(boxes, ground.y, ground.x)
+        columns, which = np.unique(areas[:, [1, 3]], axis=0, return_inverse=True)
         across = ground.x.shares(columns[:, 0], columns[:, 1], ground.columns)
         for band in _parts(ground.rows, self.look):
             for part in _parts(ground.columns, self.look):
@@ -202,11 +207,18 @@ class SharedMaps:
                     cells = np.zeros((len(ground.rows), len(ground.columns), seen.shape[2]), dtype=np.float32)
                 place = slice(part.start - ground.columns.start, part.stop - ground.columns.start)
                 cells[band.start - ground.rows.start : band.stop - ground.rows.start, place] = seen
-            done = ground.y.at(boxes[waiting, 2]) <= band.stop + _EPSILON
+            done = ground.y.at(areas[waiting, 2]) <= band.stop + _EPSILON
             ready, waiting = (waiting[done], waiting[~done]) if band.stop < ground.rows.stop else (waiting, waiting[:0])
             if len(ready):
                 assert cells is not None  # noqa: S101 - a band has a part
-                yield ready, _averages(cells, ground, boxes[ready], across, which.ravel()[ready])
+                yield ready, _averages(cells, ground, areas[ready], across, which.ravel()[ready])
+
+    def _areas(self, boxes: _Boxes, y: Line, x: Line) -> _Boxes:
+        """What is averaged for each box, (n, 4): the tile and its surroundings, within the specimen."""
+        margin = round((self.context - 1) / 2 * self.tile)
+        lowest, highest = np.array([y.start, x.start] * 2), np.array([y.stop, x.stop] * 2)
+        areas: _Boxes = np.clip(boxes + np.array([-margin, -margin, margin, margin]), lowest, highest)
+        return areas
 
     def blank(self, ground: Ground, box: NDArray[np.int64]) -> bool:
         """Whether a tile shows nothing; see `model.preprocess.is_blank`."""
@@ -240,8 +252,10 @@ class SharedMaps:
         return found[y : y + len(rows), x : x + len(columns)]
 
 
-def shared_maps(micrograph: Micrograph, levels: GreyRange, forward: Forward, tile: int) -> SharedMaps:
-    """For a model whose head was fitted on windows.
+def shared_maps(
+    micrograph: Micrograph, levels: GreyRange, forward: Forward, tile: int, context: float = 1.0
+) -> SharedMaps:
+    """For a model whose head was fitted on windows of so much context.
 
     Raises
     ------
@@ -255,7 +269,7 @@ def shared_maps(micrograph: Micrograph, levels: GreyRange, forward: Forward, til
             f"model {model.card.name}: tiles are to share a feature map, but its network {model.card.backbone} "
             "cannot do that; the file is damaged or was put together wrongly, so train it again."
         )
-    return SharedMaps(micrograph, levels, forward, windows, tile)
+    return SharedMaps(micrograph, levels, forward, windows, tile, context)
 
 
 def windows_note(model: Model, mode: str, tile: int, stride: int) -> str:

@@ -79,11 +79,15 @@ def _signature(path: "Path", signer: str | None, issuer: str | None) -> str:
     return "none"
 
 
+def _context(card: "Card") -> str:
+    return f", each answered from {card.context:g} x {card.context:g} of them" if card.context > 1 else ""
+
+
 def _described(name: str, card: "Card") -> str:
     lines = [
         f"{name}: {_line(card.title)}",
         f"  {len(card.categories)} categories: {_line(', '.join(card.names))}",
-        f"  made for {card.unit}s; tiles of {card.tile} px; {card.backbone}",
+        f"  made for {card.unit}s; tiles of {card.tile} px{_context(card)}; {card.backbone}",
         *(f"  {_tested(card, index)}" for index in range(len(card.tests))),
     ]
     if not card.tests:

@@ -9,6 +9,7 @@ from pathlib import Path
 from napari_semclass.errors import ModelError, OutputError, SettingsError, brief
 from napari_semclass.exchange.agreement import LIMIT, Run, largest_difference
 from napari_semclass.model import Model
+from napari_semclass.model.windows import for_single_tiles
 
 
 @dataclass(frozen=True)
@@ -92,12 +93,13 @@ def export_model(
     format_ = _checked(path, to)
     if path.exists() and not overwrite:
         raise OutputError(f"{path}: is there already; choose another name, or use --overwrite.")
+    single = for_single_tiles(model)  # as other runtimes are given them
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=path.parent, prefix=".semclass-", ignore_cleanup_errors=True) as beside:
             written = Path(beside) / path.name
-            run = _written(model, written, to, pixel_size)
-            difference = largest_difference(model, run)
+            run = _written(single, written, to, pixel_size)
+            difference = largest_difference(single, run)
             if not difference <= LIMIT:
                 raise ModelError(
                     f"{path}: was not kept, as probabilities differ from the original's by up to {difference:.2g} on "
@@ -108,9 +110,15 @@ def export_model(
         if isinstance(error, OutputError):
             raise
         raise OutputError(f"{path}: cannot be written ({error.strerror or brief(error)}).") from error
-    # Runtimes are given tiles, one by one.
-    alone = "; here its tiles see their surroundings, there they do not, and its answers are worse"
-    return Export(path, difference, format_.about + (alone if model.card.windows else ""))
+    about = format_.about
+    if model.card.context > 1:
+        about += (
+            f"; give it tiles of {single.card.tile} px, and it answers for the {model.card.tile} px in their middle, "
+            "as it was made to see what surrounds a tile"
+        )
+    elif model.card.windows:
+        about += "; here its tiles see their surroundings, there they do not, and its answers are worse"
+    return Export(path, difference, about)
 
 
 def _checked(path: Path, to: str) -> Format:

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 
 from napari_semclass.classify.forward import Forward
 from napari_semclass.errors import SettingsError
-from napari_semclass.learn.answers import answers_of
 from napari_semclass.learn.dataset import Picture
 from napari_semclass.learn.held_out import HeldOutTiles
+from napari_semclass.learn.in_place import answers_to
 from napari_semclass.learn.measure import measure
 from napari_semclass.learn.metrics import Share, with_interval
-from napari_semclass.learn.tiles import Cutting, cut_samples
+from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
 from napari_semclass.model import Card, Model
 
 MOST = 1000  # tiles that both models are asked about
@@ -90,10 +90,12 @@ def compare(
         unknown = ", ".join(name for name in tiles.categories if name not in shared)
         raise SettingsError(f"“{base.card.title}” does not know {unknown}, so the two cannot be compared.")
     tiles = tiles.at(kept).drawn(MOST)
-    single, pixels = _cut_again(tiles, base.card, card)
-    tiles = tiles.at(single)
-    forward = Forward.on(base, device)
-    logits, _ = answers_of(forward, pixels, np.zeros(len(pixels), dtype=bool), lambda done: progress(done, len(pixels)))
+    pictures, samples, cutting = _cut_again(tiles, base.card, card)
+    tiles = tiles.at(samples.pictures)
+    nothing = np.zeros(len(samples), dtype=bool)
+    logits, _ = answers_to(
+        Forward.on(base, device), pictures, samples, cutting, nothing, lambda done: progress(done, len(samples))
+    )
     names = (*tiles.categories, *(n for n in base.card.names if not shared_categories([n], tiles.categories)))
     place = [[known.casefold() for known in names].index(name.casefold()) for name in base.card.names]
     before = np.full((len(tiles), len(names)), np.log(_SMALLEST))
@@ -103,8 +105,8 @@ def compare(
     return _judged(before, after, tiles, names)
 
 
-def _cut_again(tiles: HeldOutTiles, base: Card, card: Card) -> tuple[NDArray[np.int64], NDArray[np.uint8]]:
-    """Indices of the tiles, and the same boxes at the size and with the grey levels that the base model takes.
+def _cut_again(tiles: HeldOutTiles, base: Card, card: Card) -> tuple[list[Picture], Samples, Cutting]:
+    """Each tile as a picture, and the same boxes at the size and with the grey levels that the base model takes.
 
     Boxes of files with several planes are left out: the table does not say of which plane they are.
     """
@@ -127,10 +129,10 @@ def _cut_again(tiles: HeldOutTiles, base: Card, card: Card) -> tuple[NDArray[np.
             folder=Path(folder),
         )
         single = np.flatnonzero(np.bincount(samples.pictures, minlength=len(pictures)) == 1)
-        pixels = np.array(samples.pixels[np.isin(samples.pictures, single)])
+        kept = samples.at(np.flatnonzero(np.isin(samples.pictures, single)))  # no longer in the folder
     if not len(single):
         raise SettingsError("The held-out tiles are of stacks, on which models are not compared.")
-    return single, pixels
+    return pictures, kept, cutting
 
 
 def _judged(

@@ -4,13 +4,13 @@ import csv
 import hashlib
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import isfinite
 from pathlib import Path
 from typing import Literal
 
 from napari_semclass.errors import SettingsError
-from napari_semclass.micrograph import SUFFIXES, GreyRange
+from napari_semclass.micrograph import SUFFIXES, GreyRange, Micrograph
 
 Part = Literal["", "train", "valid"]
 Box = tuple[int, int, int, int]
@@ -51,6 +51,13 @@ class Picture:
     licence: str = ""
     grey: GreyRange | None = None
     source: str = ""
+
+    def sized(self, micrograph: Micrograph) -> Micrograph:
+        """A micrograph of the file with the manifest's pixel size, which goes before the file's.
+
+        Only for sizes: it is a copy, which would have its data bars found again.
+        """
+        return micrograph if self.pixel_size is None else replace(micrograph, pixel_size=self.pixel_size)
 
 
 @dataclass(frozen=True)

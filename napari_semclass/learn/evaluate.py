@@ -3,7 +3,7 @@
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -14,10 +14,11 @@ from scipy.special import softmax
 from napari_semclass.classify.forward import Forward
 from napari_semclass.classify.versions import versions
 from napari_semclass.errors import OutputError, SettingsError, brief
-from napari_semclass.learn.answers import Features, answers_of
+from napari_semclass.learn.answers import Features
 from napari_semclass.learn.audit import Audit, audit
 from napari_semclass.learn.contact_sheet import Mistake, worst
 from napari_semclass.learn.dataset import DataSet, data_sha256, read_dataset
+from napari_semclass.learn.in_place import answers_to
 from napari_semclass.learn.measure import Metrics, averaged, measure
 from napari_semclass.learn.random_split import RandomSplit, random_split_claim
 from napari_semclass.learn.shortcut import ShortcutCheck, check_shortcuts
@@ -28,9 +29,6 @@ from napari_semclass.model import Card, Model
 Progress = Callable[[str, int, int], None]
 _COMPARED = 2000  # tiles or pictures on which splits are compared; more would take minutes
 _FEW_GROUPS = 10
-_ALONE = (
-    "The model learned from tiles with their surroundings; here it is shown them alone, and does worse than it would."
-)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,8 +116,13 @@ def evaluate_model(
         owners = _owners(dataset, samples)
         units = owners if card.unit == "image" else np.arange(len(samples))
         compared = np.isin(units, _drawn(units))
-        logits, features = answers_of(
-            forward, samples.pixels, compared, lambda done: progress("classifying tiles", done, len(samples))
+        logits, features = answers_to(
+            forward,
+            dataset.pictures,
+            samples,
+            cutting,
+            compared,
+            lambda done: progress("classifying tiles", done, len(samples)),
         )
         metrics = measure(
             logits,
@@ -254,9 +257,7 @@ def _name(path: Path, folder: Path) -> str:
 
 
 def _warnings(card: Card, dataset: DataSet, sha256: str) -> tuple[str, ...]:
-    """What the card gives away about having seen these data, or about seeing them differently."""
-    if card.windows:
-        return (*_warnings(replace(card, windows=False), dataset, sha256), _ALONE)
+    """What the card gives away about having seen these data."""
     if sha256 not in card.provenance and all(test.data_sha256 != sha256 for test in card.tests):
         return ()
     known = f"The model's card names these very data (sha256 {sha256[:12]}…) among those it was made or tested with"

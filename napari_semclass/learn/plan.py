@@ -10,6 +10,7 @@ from pydantic.dataclasses import dataclass
 from napari_semclass.errors import SettingsError
 from napari_semclass.learn.augmentation import Augmentation
 from napari_semclass.learn.toml import checked, read_toml, to_toml
+from napari_semclass.model.card import WIDEST_CONTEXT
 from napari_semclass.writing import replacing
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
@@ -91,6 +92,10 @@ class Plan:
     tile_um, stride_um : float or None
         Micrometres in place of `tile` and `stride`: tiles of one physical size, each resampled to the network's
         input. All pictures must say their pixel size. The step is the tile where it is not given.
+    context : float
+        Of tiles: side of the area, in tiles, that a tile is answered from in the end, 1 to 9; 0 shows the network each
+        tile alone. Where each picture shows one category, what surrounds a tile says something of it, too; where
+        several meet in one, it blurs their borders. Not for boxes of files, nor for networks that cannot do it.
     fields : tuple of float
         With unit "image": square crops to learn from, as shares of the picture's shorter side, in (0, 1].
     stages : tuple of Stage
@@ -134,6 +139,7 @@ class Plan:
     stride: _Pixels = 224
     tile_um: _Length | None = None
     stride_um: _Length | None = None
+    context: Annotated[float, Field(ge=0, le=WIDEST_CONTEXT)] = 0.0
     fields: Annotated[tuple[Annotated[float, Field(gt=0, le=1)], ...], Field(min_length=1)] = (1.0,)
     stages: tuple[Stage, ...] = ()
     head: Literal["linear", "random"] = "linear"
@@ -160,6 +166,8 @@ class Plan:
             raise ValueError(f"stride {self.stride} px is larger than tile {self.tile} px and would leave gaps")
         if self.stride_um is not None and (self.tile_um is None or self.stride_um > self.tile_um):
             raise ValueError("stride_um needs a tile_um that is at least as large")
+        if 0 < self.context < 1:
+            raise ValueError("context is 0 (tiles alone) or at least 1 tile")
         return self
 
     def _repr_html_(self) -> str:

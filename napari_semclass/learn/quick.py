@@ -134,6 +134,7 @@ def fit_quick(
         tests=() if metrics is None else (_test_result(metrics, tested),),
         provenance=_provenance(base),
         windows=windows,
+        context=1.0,  # marks are of places, whose neighbours may be something else
     )
     network = _with_head(base.network, head)
     sha256 = model_hash(stored_tensors(network, familiar), card)

@@ -16,9 +16,9 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 
 from napari_semclass.classify.forward import Forward
-from napari_semclass.learn.answers import answers_of
 from napari_semclass.learn.audit import Audit
 from napari_semclass.learn.dataset import DataSet
+from napari_semclass.learn.in_place import answers_to
 from napari_semclass.learn.measure import Scores, averaged, measure
 from napari_semclass.learn.metrics import Share, mean_with_interval, percent
 from napari_semclass.learn.sources import UNKNOWN, Coincidence
@@ -262,7 +262,7 @@ def _asked(
     names = forward.model.card.names
     shown = replace(cutting, bars=way)
     cut = cut_samples(dataset.pictures, pictures.tolist(), shown, audited.groups, names, folder=folder)
-    logits, _ = answers_of(forward, cut.pixels, np.zeros(len(cut), dtype=bool))
+    logits, _ = answers_to(forward, dataset.pictures, cut, shown, np.zeros(len(cut), dtype=bool))
     return _Answers(logits, cut.labels, cut.pictures, cut.groups)
 
 

@@ -30,6 +30,7 @@ Box = tuple[int, int, int, int]
 class _Cut:
     """A tile: where it was, what the network is shown, and metres per pixel of that (NaN when unknown)."""
 
+    plane: int
     box: Box
     pixels: NDArray[np.uint8]
     pixel_size: float
@@ -84,6 +85,19 @@ class Cutting:
         stride = tile if self.stride_um is None else min(tile, tile_pixels(self.stride_um, micrograph, 1))
         return replace(self, tile=tile, stride=stride)
 
+    def levels(self, micrograph: Micrograph) -> GreyRange:
+        """Grey range of a micrograph, data bars left out where the tiles leave them out."""
+        counted = micrograph if self.bars == "masked" else replace(micrograph, known_bars=())
+        return grey_range(counted, self.preprocessing.low_percentile, self.preprocessing.high_percentile)
+
+    def rows(self, micrograph: Micrograph) -> Sequence[tuple[int, int]]:
+        """Intervals of rows that tiles are cut from."""
+        if self.bars == "masked":
+            return micrograph.specimen
+        if self.bars == "kept":
+            return [(0, micrograph.shape[0])]
+        return [(bar.start, bar.stop) for bar in micrograph.data_bars]
+
 
 def cutting_of(card: Card) -> Cutting:
     """How classifying with a model cuts: in micrometres where it was trained so and a picture's pixel size is known."""
@@ -110,6 +124,8 @@ class Samples:
     categories : tuple of str
     pixel_sizes : array (tiles,), float64
         Metres per pixel of the network's input; NaN where the picture's pixel size is not known.
+    planes : array (tiles,), int64
+        Index of the plane in the picture's file.
     """
 
     pixels: NDArray[np.uint8]
@@ -119,6 +135,7 @@ class Samples:
     boxes: NDArray[np.int64]
     categories: tuple[str, ...]
     pixel_sizes: NDArray[np.float64]
+    planes: NDArray[np.int64]
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -133,6 +150,7 @@ class Samples:
             self.boxes[indices],
             self.categories,
             self.pixel_sizes[indices],
+            self.planes[indices],
         )
 
     def pixel_size_range(self) -> tuple[float, float] | None:
@@ -183,7 +201,7 @@ def cut_samples(
     for done, (index, cuts) in enumerate(_cut_all(pictures, indices, cutting), start=1):
         picture = pictures[index]
         label = categories.index(picture.category)
-        rows += [(label, index, groups[index], *one.box) for one in cuts]
+        rows += [(label, index, groups[index], *one.box, one.plane) for one in cuts]
         sizes += [one.pixel_size for one in cuts]
         stacks.append(np.stack([one.pixels for one in cuts]))
         held += stacks[-1].nbytes
@@ -196,8 +214,8 @@ def cut_samples(
         raise SettingsError("there are no pictures to cut into tiles.")
     table = np.array(rows, dtype=np.int64)
     pixels = stacks[0] if len(stacks) == 1 else _joined(stacks, folder)
-    columns = table[:, 0], table[:, 1], table[:, 2], table[:, 3:]
-    return Samples(pixels, *columns, tuple(categories), np.array(sizes, dtype=np.float64))
+    columns = table[:, 0], table[:, 1], table[:, 2], table[:, 3:7]
+    return Samples(pixels, *columns, tuple(categories), np.array(sizes, dtype=np.float64), table[:, 7])
 
 
 def _cut_all(pictures: Sequence[Picture], indices: Sequence[int], cutting: Cutting) -> Iterator[tuple[int, list[_Cut]]]:
@@ -213,7 +231,9 @@ def _cut_all(pictures: Sequence[Picture], indices: Sequence[int], cutting: Cutti
         if last is None or last[0] != picture.path:
             last = None  # its pixels go before the next ones come
             last = picture.path, [_Levelled(micrograph) for micrograph in open_micrographs(picture.path)]
-        return [found for micrograph in last[1] for found in _cut(micrograph, picture, cutting)]
+        return [
+            found for plane, micrograph in enumerate(last[1]) for found in _cut(micrograph, plane, picture, cutting)
+        ]
 
     with ThreadPoolExecutor(1, "semclass-cut") as pool:
         waiting = None
@@ -234,18 +254,15 @@ class _Levelled:
         self._known: GreyRange | None = None
 
     def levels(self, cutting: Cutting) -> GreyRange:
-        """Of the whole micrograph, data bars left out where the tiles leave them out."""
+        """Of the whole micrograph; see `Cutting.levels`."""
         if self._known is None:
-            steps, masked = cutting.preprocessing, cutting.bars == "masked"
-            counted = self.micrograph if masked else replace(self.micrograph, known_bars=())
-            self._known = grey_range(counted, steps.low_percentile, steps.high_percentile)
+            self._known = cutting.levels(self.micrograph)
         return self._known
 
 
-def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
+def _cut(levelled: _Levelled, plane: int, picture: Picture, cutting: Cutting) -> list[_Cut]:
     micrograph = levelled.micrograph
-    # The manifest's word before the file's. Only for sizes: a copy would have its data bars found again.
-    sized = micrograph if picture.pixel_size is None else replace(micrograph, pixel_size=picture.pixel_size)
+    sized = picture.sized(micrograph)
     cutting = cutting.on(sized)
     levels = picture.grey or levelled.levels(cutting)
     found = []
@@ -253,7 +270,7 @@ def _cut(levelled: _Levelled, picture: Picture, cutting: Cutting) -> list[_Cut]:
         grey = levels.normalise(micrograph.read(y0, y1, x0, x1))
         side = max(cutting.tile, *grey.shape) if cutting.unit == "tile" else max(grey.shape)
         size = np.nan if sized.pixel_size is None else sized.pixel_size * side / cutting.side
-        found.append(_Cut((y0, x0, y1, x1), _resized(square(grey, side), cutting.side), size))
+        found.append(_Cut(plane, (y0, x0, y1, x1), _resized(square(grey, side), cutting.side), size))
     return found
 
 
@@ -261,7 +278,7 @@ def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> l
     """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars as `cutting.bars` says."""
     height, width = micrograph.shape
     if box is None:
-        parts = [(y0, 0, y1, width) for y0, y1 in _rows(micrograph, cutting)]
+        parts = [(y0, 0, y1, width) for y0, y1 in cutting.rows(micrograph)]
         tallest = max((y1 - y0 for y0, _, y1, _ in parts), default=0)
         # As the tile grid has it: a strip much thinner than a tile holds too little.
         parts = [part for part in parts if part[2] - part[0] >= min(cutting.tile / 4, tallest)]
@@ -278,15 +295,6 @@ def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> l
                 for left, right in _extents(x0, x1, tile, stride, cutting.unit):
                     boxes[top, left, bottom, right] = None
     return list(boxes)
-
-
-def _rows(micrograph: Micrograph, cutting: Cutting) -> Sequence[tuple[int, int]]:
-    """Intervals of rows that tiles are cut from."""
-    if cutting.bars == "masked":
-        return micrograph.specimen
-    if cutting.bars == "kept":
-        return [(0, micrograph.shape[0])]
-    return [(bar.start, bar.stop) for bar in micrograph.data_bars]
 
 
 def _sizes(shorter: int, cutting: Cutting) -> list[tuple[int, int]]:

@@ -13,13 +13,15 @@ from napari_semclass.errors import ModelError
 CARD_VERSION: Literal[1] = 1
 PREPROCESSING_VERSION = 1
 CARD_BYTES = 1_000_000
+LARGEST_TILE, LARGEST_INPUT = 16_384, 2048  # pixels
+WIDEST_CONTEXT = 9.0
 
 # Cards come from strangers: types are checked without conversion, and what is not known is refused.
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Line = Annotated[str, Field(min_length=1, max_length=200)]
 _Text = Annotated[str, Field(max_length=20_000)]
 _Share = Annotated[float, Field(ge=0, le=1)]
-_Pixels = Annotated[int, Field(ge=1, le=16_384)]
+_Pixels = Annotated[int, Field(ge=1, le=LARGEST_TILE)]
 _Positive = Annotated[float, Field(gt=0)]
 
 
@@ -103,6 +105,9 @@ class Card:
     windows : bool
         Whether the head was fitted on features averaged over each tile's place in a feature map of the whole
         micrograph, so that tiles see their surroundings; then they are classified so, else each by itself.
+    context : float
+        Side of the area over which that average is taken, in tiles: with more than 1 the surroundings of a tile have a
+        say in its answer, too. Only with `windows`.
     temperature : float
         Logits are divided by it before the softmax.
     unknown_threshold : float or None
@@ -125,7 +130,7 @@ class Card:
     backbone: Annotated[str, Field(pattern=r"^[A-Za-z0-9_.]{1,100}$")]
     unit: Literal["tile", "image"]
     tile: _Pixels
-    input_size: Annotated[int, Field(ge=16, le=2048)]
+    input_size: Annotated[int, Field(ge=16, le=LARGEST_INPUT)]
     preprocessing: Preprocessing
     tile_um: _Positive | None = None
     pixel_size_range: tuple[_Positive, _Positive] | None = None
@@ -138,6 +143,7 @@ class Card:
     licence: _Text = ""
     credit: _Text = ""
     windows: bool = False
+    context: Annotated[float, Field(ge=1, le=WIDEST_CONTEXT)] = 1.0
     card_version: Literal[1] = CARD_VERSION
 
     @model_validator(mode="after")
@@ -145,6 +151,12 @@ class Card:
         names = [category.name for category in self.categories]
         if len(set(names)) < len(names):
             raise ValueError("two categories have the same name")
+        return self
+
+    @model_validator(mode="after")
+    def _context_is_of_windows(self) -> "Card":
+        if self.context > 1 and not self.windows:
+            raise ValueError("context goes with windows only")
         return self
 
     @property
@@ -155,8 +167,11 @@ class Card:
     def to_json(self) -> str:
         """Canonical JSON: sorted keys, no spaces, so that equal cards have equal hashes."""
         said = asdict(self)
-        if not self.windows:  # so that earlier models keep their hash, and earlier programs read those of today
+        # So that earlier models keep their hash, and earlier programs read those of today.
+        if not self.windows:
             del said["windows"]
+        if self.context == 1:
+            del said["context"]
         return json.dumps(said, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
 
 

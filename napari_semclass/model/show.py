@@ -27,7 +27,7 @@ def card_html(card: Card, sha256: str = "") -> str:
         f"<h4>{len(card.categories)} categories</h4><table>{swatches}</table>"
         f"<h4>How good it is</h4>{tests}{rest}"
         f"<h4>Network</h4><p>{escape(card.backbone)}, tiles of {card.tile} px seen at {card.input_size} px"
-        f"{_scale_words(card)}</p>"
+        f"{_scale_words(card)}{_context_words(card)}</p>"
     )
 
 
@@ -47,6 +47,13 @@ def _test_html(test: TestResult) -> str:
         f"({balanced_low:.0f} to {balanced_high:.0f} %). {test.n:,} {_UNITS[test.unit]} from {test.n_images} pictures "
         f"in {test.n_groups} groups. {escape(test.protocol)}</p><p>Found of each: {recalls}</p>"
     )
+
+
+def _context_words(card: Card) -> str:
+    """From how much of the micrograph a tile is answered, where it is not the tile alone."""
+    if card.context == 1:
+        return ""
+    return f". Each is answered from {card.context:g} x {card.context:g} tiles, itself in their middle"
 
 
 def _scale_words(card: Card) -> str:

@@ -1,12 +1,13 @@
 """Which networks can answer for many tiles from one feature map of the micrograph, tried on the network itself."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from weakref import WeakKeyDictionary
 
 import torch
 from torch import Tensor, nn
 
-from napari_semclass.model.network import overheard
+from napari_semclass.model.card import LARGEST_INPUT, LARGEST_TILE
+from napari_semclass.model.network import Model, overheard
 
 # The trial picture, and the part of it that the network is shown alone, in pixels.
 _HEIGHT, _WIDTH, _CUT = 128, 1536, 512
@@ -46,6 +47,24 @@ def windows_of(network: nn.Module) -> Windows | None:
         except Exception:  # networks raise whatever they like at a picture that is not square
             _KNOWN[network] = None
     return _KNOWN[network]
+
+
+def for_single_tiles(model: Model) -> Model:
+    """The same model for whoever shows it tiles one by one: each has to bring its surroundings along.
+
+    Its tiles are as wide as the area that a window is averaged over, and the answer is for the middle of them. Near
+    enough, but not the same: their edges see padding in place of what lies beyond.
+    """
+    card, context = model.card, model.card.context
+    wider = replace(
+        card,
+        windows=False,
+        context=1.0,
+        tile=min(round(card.tile * context), LARGEST_TILE),
+        tile_um=None if card.tile_um is None else card.tile_um * context,
+        input_size=min(round(card.input_size * context), LARGEST_INPUT),
+    )
+    return replace(model, card=wider)
 
 
 def _tried(network: nn.Module) -> Windows | None:

@@ -1,6 +1,6 @@
 """The end of a run: blend, calibrate and measure what was learned, and write the model with its card."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import Tensor, nn
 
+from napari_semclass.classify.features import scores
 from napari_semclass.learn.familiar import FEWEST, KEPT, answered, fit_familiar, parts_of, scaled
 from napari_semclass.learn.held_out import HeldOutTiles, write_held_out
 from napari_semclass.learn.linear_head import fit_temperature
@@ -18,7 +19,7 @@ from napari_semclass.learn.metrics import Share
 from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card, Model, TestResult, save_model
 from napari_semclass.model.familiar import Familiar
-from semclass_training.prepare import Prepared, features_of_samples, logits_of_samples
+from semclass_training.prepare import Prepared, features_where_they_lie, logits_of_samples
 
 _LOOKED_AT = 4000  # training tiles that stand for all in what is familiar
 _TEMPERATURES = (0.25, 4.0)  # a temperature beyond comes from too few mistakes, not from the network
@@ -41,10 +42,17 @@ def blended(network: nn.Module, start: dict[str, Tensor], share: float) -> None:
 
 
 def conclude(
-    network: nn.Module, card: Card, prepared: Prepared, device: torch.device, out: Path, table: Path
+    network: nn.Module,
+    card: Card,
+    prepared: Prepared,
+    seen: NDArray[np.float32] | None,
+    device: torch.device,
+    out: Path,
+    table: Path,
 ) -> tuple[Model, dict[str, Any]]:
     """Calibrate and measure on the validation tiles, if there are any, and write the model.
 
+    `seen` are the features of the training tiles, where they are known already.
     What the model says of each of these tiles goes into `table`, for whoever wants to see them.
 
     Returns
@@ -61,7 +69,8 @@ def conclude(
     familiar = None
     held_out = prepared.validation
     if held_out is not None:
-        logits = logits_of_samples(network, card, held_out, device)
+        look = _Look(network, card, prepared, device)
+        features, logits = look(held_out)
         temperature = _temperature(logits, held_out.labels)
         found = measure(
             logits,
@@ -74,7 +83,7 @@ def conclude(
         )
         metrics = found.to_json()
         answers = _answered(logits / temperature, prepared, held_out)
-        familiar, strangeness = _familiar(network, card, prepared, held_out, logits, device)
+        familiar, strangeness = _familiar(look, seen, features, logits)
         card = replace(
             card,
             temperature=round(temperature, 4),
@@ -86,25 +95,44 @@ def conclude(
     return save_model(network.cpu(), card, out, familiar=familiar), metrics
 
 
+@dataclass(frozen=True, eq=False)
+class _Look:
+    """Looks at tiles as classifying will: each alone, or where it lies."""
+
+    network: nn.Module
+    card: Card
+    prepared: Prepared
+    device: torch.device
+
+    def __call__(self, samples: Samples) -> tuple[NDArray[np.float32] | None, NDArray[np.float64]]:
+        """What the classifier is given, (tiles, features), and what it says, unscaled (tiles, categories).
+
+        The former is None where the network does not end in one linear classifier.
+        """
+        if not isinstance(self.network.get_classifier(), nn.Linear):  # type: ignore[operator]
+            return None, logits_of_samples(self.network, self.card, samples, self.device)
+        features = self.features(samples)
+        return features, scores(features, Model(self.network, self.card, ""))
+
+    def features(self, samples: Samples) -> NDArray[np.float32]:
+        """What a linear classifier is given, (tiles, features)."""
+        return features_where_they_lie(self.network, self.card, self.prepared, samples, self.device)
+
+
 def _familiar(
-    network: nn.Module,
-    card: Card,
-    prepared: Prepared,
-    held_out: Samples,
-    logits: NDArray[np.float64],
-    device: torch.device,
+    look: _Look, seen: NDArray[np.float32] | None, held_out: NDArray[np.float32] | None, logits: NDArray[np.float64]
 ) -> tuple[Familiar | None, NDArray[np.float32] | None]:
     """What the training looks like to the network, scaled on held-out tiles, and the strangeness of these.
 
     None where there are too few of them, or where the network does not end in one linear classifier.
     """
-    if len(held_out) < FEWEST or not isinstance(network.get_classifier(), nn.Linear):  # type: ignore[operator]
+    if held_out is None or len(held_out) < FEWEST:
         return None, None
-    training = prepared.training
+    training = look.prepared.training
     drawn = np.random.default_rng(0).permutation(len(training))[:_LOOKED_AT]
-    seen = features_of_samples(network, card, training.at(drawn), device)
-    familiar = fit_familiar(seen, training.labels[drawn])
-    return scaled(familiar, parts_of(familiar, features_of_samples(network, card, held_out, device), logits))
+    known = look.features(training.at(drawn)) if seen is None else seen[drawn]
+    familiar = fit_familiar(known, training.labels[drawn])
+    return scaled(familiar, parts_of(familiar, held_out, logits))
 
 
 def _answered(scaled: NDArray[np.float64], prepared: Prepared, held_out: Samples) -> HeldOutTiles:

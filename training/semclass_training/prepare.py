@@ -1,6 +1,6 @@
 """From a run's folder to what the stages work on: data read, audited, divided and cut; start weights; linear head."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,15 +12,17 @@ from torch import Tensor, nn
 from napari_semclass.downloads import Download
 from napari_semclass.errors import SettingsError
 from napari_semclass.learn.audit import audit
-from napari_semclass.learn.dataset import DataSet, data_sha256, read_dataset
+from napari_semclass.learn.dataset import DataSet, Picture, data_sha256, read_dataset
 from napari_semclass.learn.events import Audited, Divided
+from napari_semclass.learn.in_place import features_in_place
 from napari_semclass.learn.linear_head import LEAST_SPREAD, LinearHead, fit_linear_head
 from napari_semclass.learn.plan import Plan
 from napari_semclass.learn.run import Task
 from napari_semclass.learn.split import HeldOut, fold_samples, split_by_parts, split_samples
 from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
-from napari_semclass.model import Card, Category, Preprocessing
+from napari_semclass.model import Card, Category, Model, Preprocessing
 from napari_semclass.model.preprocess import network_input
+from napari_semclass.model.windows import windows_of
 from semclass_training.loaders import even_weights, resized
 from semclass_training.stages import Emit
 from semclass_training.weights import Start, start_network
@@ -35,11 +37,28 @@ _BATCH = 16  # on a CPU, larger ones only fall out of its cache
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
-    """What the stages work on; `validation` is None where nothing is held out."""
+    """What the stages work on.
+
+    Parameters
+    ----------
+    dataset : DataSet
+    cutting : Cutting
+        How its pictures were cut.
+    training : Samples
+    validation : Samples or None
+        None where nothing is held out.
+    context : float
+        Side of the area that a tile is answered from in the end, in tiles; 0: each tile alone.
+    notes : tuple of str
+    start : Start
+    data_sha256 : str
+    """
 
     dataset: DataSet
+    cutting: Cutting
     training: Samples
     validation: Samples | None
+    context: float
     notes: tuple[str, ...]
     start: Start
     data_sha256: str
@@ -77,14 +96,28 @@ def prepare(plan: Plan, task: Task, folder: Path, emit: Emit, *, agree: Callable
     )
     samples = cut_samples(dataset.pictures, found.usable, cutting, found.groups, categories, folder=folder)
     held = divided(plan, dataset, samples)
+    context, alone = _context(plan, [dataset.pictures[index] for index in found.usable], start)
     training, validation = samples.at(held.train), samples.at(held.valid)
     counts = [np.bincount(part.labels, minlength=len(categories)).tolist() for part in (training, validation)]
-    emit(Divided(tuple(categories), tuple(counts[0]), tuple(counts[1]), held.notes))
+    notes = (*held.notes, *alone)
+    emit(Divided(tuple(categories), tuple(counts[0]), tuple(counts[1]), notes))
     if not all(counts[0]):
         missing = ", ".join(name for name, count in zip(categories, counts[0], strict=True) if not count)
         raise SettingsError(f"{task.data}: no tiles are left to learn {missing} from; add pictures or hold out less.")
     sha256 = data_sha256(dataset.pictures)
-    return Prepared(dataset, training, validation if len(validation) else None, held.notes, start, sha256)
+    held_out = validation if len(validation) else None
+    return Prepared(dataset, cutting, training, held_out, context, notes, start, sha256)
+
+
+def _context(plan: Plan, pictures: Sequence[Picture], start: Start) -> tuple[float, tuple[str, ...]]:
+    """The context that tiles are answered from in the end (0: none), and why it is not the plan's, in a sentence."""
+    if not plan.context or plan.unit != "tile":
+        return 0.0, ()
+    if any(picture.box is not None for picture in pictures):
+        return 0.0, ("Tiles are answered alone, as what lies beside a box may be of another category.",)
+    if windows_of(start.network) is None:
+        return 0.0, (f"Tiles are answered alone, as {start.backbone} has no feature map that they could share.",)
+    return plan.context, ()
 
 
 def divided(plan: Plan, dataset: DataSet, samples: Samples) -> HeldOut:
@@ -152,11 +185,8 @@ def licence_of(prepared: Prepared) -> str:
     return f"Data: {data}; start weights: {prepared.start.licence or 'none'}"[:2000]
 
 
-def linear_head(
-    plan: Plan, network: nn.Module, card: Card, samples: Samples, device: torch.device
-) -> tuple[LinearHead, NDArray[np.float32]]:
-    """Fit the classifier on features of the network as it is, put it there, and return it with the features."""
-    features = features_of_samples(network, card, samples, device)
+def linear_head(plan: Plan, network: nn.Module, features: NDArray[np.float32], samples: Samples) -> LinearHead:
+    """Fit the classifier on features (tiles, features) of the network as it is, put it there, and return it."""
     weights = np.ones(len(samples))
     if plan.balance != "none":
         weights = even_weights(samples.labels, samples.groups)
@@ -167,7 +197,7 @@ def linear_head(
         features, samples.labels, weights, len(samples.categories), plan.regularisation, least_spread=spread
     )
     put_head(network, head)
-    return head, features
+    return head
 
 
 def put_head(network: nn.Module, head: LinearHead) -> None:
@@ -188,6 +218,22 @@ def features_of_samples(network: nn.Module, card: Card, samples: Samples, device
     return np.asarray(_answers(features, network, card, samples, device).numpy())
 
 
+def features_where_they_lie(
+    network: nn.Module, card: Card, prepared: Prepared, samples: Samples, device: torch.device
+) -> NDArray[np.float32]:
+    """Features before the classifier (tiles, features) as the card's model sees tiles: with their context, or alone."""
+    if not card.windows:
+        return features_of_samples(network, card, samples, device)
+    return features_in_place(
+        Model(network, card, ""),
+        prepared.dataset.pictures,
+        samples,
+        prepared.cutting,
+        context=card.context,
+        device=str(device),
+    )
+
+
 def logits_of_samples(network: nn.Module, card: Card, samples: Samples, device: torch.device) -> NDArray[np.float64]:
     """Unscaled scores (tiles, categories) of every tile as it is."""
     return np.asarray(_answers(network, network, card, samples, device).double().numpy())
@@ -205,6 +251,11 @@ def _answers(
             batch = network_input(tiles.float() / 255, card).contiguous(memory_format=torch.channels_last)
             parts.append(answer(batch).float().cpu())
     return torch.cat(parts)
+
+
+def in_context(card: Card, prepared: Prepared) -> Card:
+    """The card of the model that is made in the end: with the context that tiles are answered from, if any."""
+    return replace(card, windows=True, context=prepared.context) if prepared.context else card
 
 
 def at_size(card: Card, size: int) -> Card:

@@ -7,7 +7,9 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
+from numpy.typing import NDArray
 from torch import nn
 
 from napari_semclass.classify.versions import versions
@@ -33,10 +35,19 @@ from semclass_training.callbacks import unwrapped
 from semclass_training.checkpoint import read_memory, write_memory
 from semclass_training.distributed import this_share
 from semclass_training.finish import blended, conclude
-from semclass_training.prepare import Prepared, at_size, linear_head, make_card, prepare
+from semclass_training.prepare import (
+    Prepared,
+    at_size,
+    features_of_samples,
+    features_where_they_lie,
+    in_context,
+    linear_head,
+    make_card,
+    prepare,
+)
 from semclass_training.previews import write_previews
 from semclass_training.stages import Memory, Stages, Work
-from semclass_training.timing import predicted_minutes
+from semclass_training.timing import looking_minutes, predicted_minutes
 
 PREVIEW_NAME = "augmentation.png"
 
@@ -134,8 +145,8 @@ class _Trainer:
         if device.type != "mps":
             network = network.to(memory_format=torch.channels_last)
         minutes = self._estimate(prepared, network, card, device)
-        if (plan.head == "linear" or not plan.stages) and not self._dry_run:
-            linear_head(plan, network, card, prepared.training, device)
+        if plan.stages and plan.head == "linear" and not self._dry_run:
+            linear_head(plan, network, features_of_samples(network, card, prepared.training, device), prepared.training)
         start = {name: value.detach().clone() for name, value in network.state_dict().items()}
         if self._log is not None and plan.stages:
             shown = torch.from_numpy(prepared.training.pixels[:5].copy()).float() / 255
@@ -144,14 +155,22 @@ class _Trainer:
             return False
         if plan.stages and not self._stages(prepared, network, card, device, memory, minutes):
             return False
+        if self._log is None:
+            return True
         blended(network, start, plan.start_share)
-        self._conclude(prepared, network, card, device)
+        card, features = in_context(card, prepared), None
+        if prepared.context or not plan.stages:  # the classifier learns from what it will be given
+            features = features_where_they_lie(network, card, prepared, prepared.training, device)
+            linear_head(plan, network, features, prepared.training)
+        self._conclude(prepared, network, card, features, device)
         return True
 
     def _estimate(self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device) -> list[float]:
-        """Tell the minutes of each stage; those of the linear head are in the first one's."""
+        """Tell the minutes of each stage; the first one's have those of the linear head, the last one's of the end."""
         held_out = len(prepared.validation) if prepared.validation else 0
         minutes = predicted_minutes(self._plan, network, card, prepared.training, held_out, device)
+        if minutes and prepared.context:
+            minutes[-1] += looking_minutes(network, in_context(card, prepared), prepared, device)
         self.emit(Estimated(tuple(round(value, 3) for value in minutes)))
         return minutes
 
@@ -206,10 +225,15 @@ class _Trainer:
         if self._log is not None and self._card is not None:
             save_model(network, at_size(self._card, size), self._run.best)
 
-    def _conclude(self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device) -> None:
-        if self._log is None:
-            return
-        model, metrics = conclude(network, card, prepared, device, self._out, self._run.held_out_file)
+    def _conclude(
+        self,
+        prepared: Prepared,
+        network: nn.Module,
+        card: Card,
+        features: NDArray[np.float32] | None,
+        device: torch.device,
+    ) -> None:
+        model, metrics = conclude(network, card, prepared, features, device, self._out, self._run.held_out_file)
         if metrics:
             with replacing(self._run.metrics_file) as temporary:
                 temporary.write_text(json.dumps(metrics, indent=1), encoding="utf-8")

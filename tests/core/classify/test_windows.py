@@ -22,7 +22,7 @@ from napari_semclass.model import Model, build_network, load_model, save_model
 from napari_semclass.model.card import card_from_json
 from napari_semclass.model.network import BLANK
 from napari_semclass.model.preprocess import network_input
-from napari_semclass.model.windows import windows_of
+from napari_semclass.model.windows import for_single_tiles, windows_of
 
 TILE = 64
 STRIDED = Settings(tile=TILE, stride=16, device="cpu", precision="fp32")
@@ -131,6 +131,52 @@ def test_a_tile_is_the_average_of_the_map_over_its_place(tiles_model):
     np.testing.assert_allclose(last.features[0], cells[:, 2:4, 3:5].mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
     rows = cells[:, 2:5] * np.array([0.5, 1, 0.5])[:, None] / 2
     np.testing.assert_allclose(last.features[1], rows[:, :, 3:5].sum(axis=1).mean(axis=1), rtol=1e-4, atol=1e-5)
+
+
+def test_with_context_a_tile_is_the_average_over_its_surroundings_within_the_specimen(tiles_model):
+    whole = micrograph(scene(9, 256, 320)[0], bars=(DataBar(192, 256, 1.0),))
+    boxes = np.array([[64, 96, 128, 160], [128, 256, 192, 320]])
+    *_, last = feature_steps(
+        whole, tiles_model, boxes, tile=TILE, levels=GreyRange(0, 255), device="cpu", windows=True, context=3.0
+    )
+    grey = torch.from_numpy(whole.read(0, 192, 0, 320) / np.float32(255))
+    with torch.inference_mode():
+        cells = tiles_model.feature_map(grey).numpy()
+    np.testing.assert_allclose(last.features[0], cells[:, 0:6, 1:7].mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
+    # The corner above the data bar: nothing of the bar, nothing beyond the edge.
+    np.testing.assert_allclose(last.features[1], cells[:, 2:6, 6:10].mean(axis=(1, 2)), rtol=1e-4, atol=1e-5)
+
+
+def test_the_engine_takes_the_context_of_the_card_in_blocks_of_any_size(windows_model, monkeypatch):
+    whole = micrograph(scene(9, 230, 330)[0])
+    wider = replace(windows_model, card=replace(windows_model.card, context=2.5))
+    one = classify_micrograph(whole, wider, STRIDED)
+    *_, last = feature_steps(whole, wider, one.grid.boxes(), tile=TILE, device="cpu", windows=True, context=2.5)
+    np.testing.assert_allclose(predict(last.features, wider), one.probabilities, atol=1e-4)
+    assert np.abs(one.probabilities - classify_micrograph(whole, windows_model, STRIDED).probabilities).max() > 0.1
+    monkeypatch.setattr("napari_semclass.classify.windows._BLOCK_CELLS", 5)
+    monkeypatch.setattr(SharedMaps, "__post_init__", lambda self: setattr(self, "look", 3))
+    other = classify_micrograph(whole, wider, STRIDED)
+    np.testing.assert_allclose(other.probabilities, one.probabilities, atol=1e-4)
+
+
+def test_where_tiles_come_alone_they_bring_their_surroundings(windows_model):
+    """A tile three times as wide, in the network's eyes, is answered nearly as its middle is in its place."""
+    pixels, _ = scene(9, 448, 448)
+    wider = replace(windows_model, card=replace(windows_model.card, context=3.0))
+    alone = for_single_tiles(wider)
+    assert (alone.card.tile, alone.card.input_size, alone.card.windows) == (3 * TILE, 3 * TILE, False)
+    settings = Settings(tile=TILE, stride=TILE, device="cpu", precision="fp32")
+    placed = classify_micrograph(micrograph(pixels), wider, settings)
+    row, column = 3, 3
+    index = row * len(placed.grid.columns) + column
+    y0, x0, y1, x1 = placed.grid.box(index)
+    crop = micrograph(pixels[y0 - TILE : y1 + TILE, x0 - TILE : x1 + TILE])
+    levels = GreyRange(*placed.made["grey_range"])
+    *_, step = classification_steps(
+        crop, alone, Settings(tile=3 * TILE, stride=3 * TILE, device="cpu", precision="fp32"), levels=levels
+    )
+    assert step.prediction.tile_categories()[0] == placed.tile_categories()[index]
 
 
 def test_pixels_are_resized_as_tiles_are(tiles_model):

@@ -46,6 +46,11 @@ def test_a_card_comes_back_from_its_text():
     assert card_from_json(CARD.to_json(), "x") == CARD
     windowed = replace(CARD, windows=True)
     assert json.loads(windowed.to_json())["windows"] is True
+    assert "context" not in json.loads(windowed.to_json())
+    wider = replace(windowed, context=3.0)
+    assert card_from_json(wider.to_json(), "x") == wider
+    with pytest.raises(ValueError, match="context goes with windows only"):
+        replace(CARD, context=3.0)
     assert card_from_json(windowed.to_json(), "x") == windowed
     assert windowed.names == ("Fäden", "Pulver")
 

@@ -14,8 +14,9 @@ import numpy as np
 import pytest
 import torch
 
-from napari_semclass import classify_micrograph, load_model
+from napari_semclass import Settings, classify_micrograph, load_model
 from napari_semclass.errors import SemclassError
+from napari_semclass.learn.evaluate import evaluate_model
 from napari_semclass.learn.events import (
     BatchDone,
     CheckpointWritten,
@@ -30,8 +31,9 @@ from napari_semclass.learn.events import (
     Warned,
     read_events,
 )
+from napari_semclass.learn.held_out import read_held_out
 from napari_semclass.learn.plan import Held, Plan, Stage
-from napari_semclass.micrograph import as_micrographs
+from napari_semclass.micrograph import as_micrographs, open_micrographs
 from napari_semclass.retrain import follow, start
 from semclass_training.callbacks import Follow
 from semclass_training.prepare import linear_head
@@ -116,6 +118,56 @@ def test_the_same_plan_gives_the_same_losses(plan, make_run):
     other = make_run(replace(plan, seed=1, stages=plan.stages[:1]), "other")
     assert train(other)
     assert epochs(other)[1].train_loss != losses[0][0]
+
+
+def test_with_context_the_model_answers_tiles_where_they_lie(plan, make_run, textures, tmp_path):
+    run = make_run(replace(plan, context=3.0))
+    assert train(run)
+    model = load_model(run.folder.with_suffix(".safetensors"))
+    assert (model.card.windows, model.card.context, model.card.tile) == (True, 3.0, 48)
+    # Figures of the run are of the model as it classifies: the answers that were kept are those of the engine.
+    table = read_held_out(run.held_out_file)
+    for path in set(table.paths):
+        own = [index for index, one in enumerate(table.paths) if one == path]
+        (micrograph,) = open_micrographs(path)
+        prediction = classify_micrograph(micrograph, model, Settings(device="cpu", precision="fp32"))
+        answers = {
+            tuple(box): row for box, row in zip(prediction.grid.boxes().tolist(), prediction.probabilities, strict=True)
+        }
+        for index in own:  # the file holds weights in half precision
+            np.testing.assert_allclose(answers[tuple(table.boxes[index])], table.probabilities[index], atol=1e-2)
+    # So are those of an evaluation.
+    found = evaluate_model(model, textures, tmp_path / "report", device="cpu")
+    right = []
+    for category in model.card.names:
+        for path in (textures / category).glob("*.png"):
+            (micrograph,) = open_micrographs(path)
+            answers = classify_micrograph(micrograph, model, Settings(device="cpu", precision="fp32", reject="off"))
+            right += (answers.tile_categories() == model.card.names.index(category)).tolist()
+    assert found.metrics.scores.accuracy.value == pytest.approx(np.mean(right), abs=1 / len(right))
+
+
+def test_boxes_and_networks_that_share_no_map_are_answered_alone_and_the_run_says_so(
+    plan, make_run, textures, tmp_path
+):
+    marked = tmp_path / "marked"
+    marked.mkdir()
+    rows = [
+        f"{textures / name / f'{seed}.png'},{name},{name}{seed},0,0,48,96"
+        for name in ("fine", "coarse", "smooth")
+        for seed in range(5)
+    ]
+    (marked / "manifest.csv").write_text("path,class,group,y0,x0,y1,x1\n" + "\n".join(rows) + "\n")
+    short = replace(plan, context=3.0, stages=(Stage(32, epochs=1, batch=8),))
+    for run in (
+        make_run(short, "marked", marked),
+        make_run(replace(short, backbone="test_efficientnet"), "squeezed"),
+    ):
+        assert train(run)
+        card = load_model(run.folder.with_suffix(".safetensors")).card
+        assert (card.windows, card.context) == (False, 1.0)
+        (divided,) = of_kind(run, Divided)
+        assert any("answered alone" in note for note in divided.notes)
 
 
 def weights(run):
@@ -336,12 +388,11 @@ def test_the_trainer_knows_no_viewer_and_what_starts_it_no_fastai():
     assert not loaded_after("import napari_semclass.retrain") & {"fastai", "semclass_training", "torch"}
 
 
-def test_few_tiles_do_not_make_a_head_that_shouts(plan, monkeypatch):
+def test_few_tiles_do_not_make_a_head_that_shouts(plan):
     """Of features that hardly vary among few tiles, chance alone would decide, with scores of hundreds."""
     random = np.random.default_rng(0)
     labels = np.repeat([0, 1], 8)
     features = np.hstack([random.normal(labels[:, None], 0.1, (16, 300)), random.normal(0, 1e-4, (16, 200))])
-    monkeypatch.setattr("semclass_training.prepare.features_of_samples", lambda *_: features.astype(np.float32))
 
     class Few:
         labels, groups, categories = np.repeat([0, 1], 8), np.repeat([0, 1], 8), ("a", "b")
@@ -350,6 +401,6 @@ def test_few_tiles_do_not_make_a_head_that_shouts(plan, monkeypatch):
             return 16
 
     network = SimpleNamespace(get_classifier=lambda: torch.nn.Linear(500, 2))
-    head, _ = linear_head(replace(plan, balance="none"), network, None, Few(), None)
+    head = linear_head(replace(plan, balance="none"), network, features.astype(np.float32), Few())
     unseen = np.hstack([random.normal(0, 0.1, (50, 300)), random.normal(0, 0.1, (50, 200))])
     assert np.abs(head.logits(unseen)).max() < 5
