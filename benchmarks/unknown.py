@@ -104,13 +104,15 @@ def learn(tiles: Tiles) -> Learned:
         parts[folds == fold] = parts_of(familiar, asked.features, logits[folds == fold])
     # Of a category all of whose groups were held out at once the heads could know nothing.
     fair = logits[np.arange(len(logits)), tiles.labels] > -5000
+    least = 0.0 if fair.all() else 1.0
     familiar, strangeness = scaled(fit_familiar(tiles.features, tiles.labels), parts[fair])
     held_out = {**_of_logits(logits[fair][:, present]), "relative distance": parts[fair, 0], "strangeness": strangeness}
     return Learned(
         _head(tiles, logits.shape[1]),
         present,
         familiar,
-        fit_temperature(logits[fair][:, present], np.searchsorted(present, tiles.labels[fair])),
+        # As `semclass_training.finish` has it: not every category showed an unseen group.
+        max(fit_temperature(logits[fair][:, present], np.searchsorted(present, tiles.labels[fair])), least),
         {name: float(np.quantile(values, KEPT)) for name, values in held_out.items()},
     )
 

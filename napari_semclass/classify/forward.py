@@ -119,7 +119,7 @@ class Forward:
                 picture = torch.from_numpy(np.ascontiguousarray(grey)).to(self.device)
                 found = self._map(picture)
                 if self.precision != torch.float32 and found.isnan().any():
-                    self.precision = torch.float32  # as in `_answers`
+                    self.use("torch", torch.float32)  # as in `_answers`
                     found = self._map(picture)
                 self._refuse_nan(found)
                 return found.permute(1, 2, 0).contiguous().cpu().numpy()
@@ -135,7 +135,10 @@ class Forward:
         for flipped in (False, True) if self.dihedral else (False,):
             for turns in range(4) if self.dihedral else (0,):
                 view = (picture.flip(0) if flipped else picture).rot90(turns)
-                found = self.model.feature_map(view, self.precision).rot90(-turns, (1, 2))
+                seen = (
+                    self.model.feature_map(view, self.precision) if self.body is None else self.body.feature_map(view)
+                )
+                found = seen.rot90(-turns, (1, 2))
                 found = found.flip(1) if flipped else found
                 total = found if total is None else total + found
         assert total is not None  # noqa: S101 - there is always one view

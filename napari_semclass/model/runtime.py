@@ -19,7 +19,7 @@ from napari_semclass.model.network import Model
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
 # What a conversion depends on beside the network: changes to its weights, and the card.
-_State = tuple[int, Preprocessing, int]
+_State = tuple[int, Preprocessing, int, bool]
 # By network: its state when it was converted, and what was made of it. Converting takes seconds.
 _CONVERTED: "WeakKeyDictionary[nn.Module, tuple[_State, Any]]" = WeakKeyDictionary()
 _COMPILED: "WeakKeyDictionary[nn.Module, dict[tuple[_State, torch.dtype, int], Any]]" = WeakKeyDictionary()
@@ -29,9 +29,7 @@ _one_at_a_time = threading.Lock()
 def can_use_openvino(model: Model, device: torch.device) -> bool:
     """Whether OpenVINO is installed, and computes on this device a network of this kind."""
     linear = isinstance(model.network.get_classifier(), nn.Linear)  # type: ignore[operator]
-    # The maps that windows are averaged from are torch's.
-    alone = linear and not model.card.windows
-    return device.type == "cpu" and alone and importlib.util.find_spec("openvino") is not None
+    return device.type == "cpu" and linear and importlib.util.find_spec("openvino") is not None
 
 
 @cache  # looking it up takes as long as computing a tile
@@ -51,15 +49,14 @@ def need_openvino(model: Model, device: torch.device) -> None:
     if not can_use_openvino(model, device):
         raise SettingsError(
             "runtime openvino: must be installed (pip install 'napari-semclass[openvino]'), and computes on the CPU "
-            f"(here: {device.type}) networks that end in a linear classifier and see each tile alone; use runtime "
-            "torch."
+            f"(here: {device.type}) networks that end in a linear classifier; use runtime torch."
         )
 
 
 class OpenVinoBody:
     """A network up to its linear classifier, which is left to torch and float32; for one thread at a time.
 
-    `precision` is float32 or bfloat16.
+    `precision` is float32 or bfloat16. Of a model of windows it is the network up to its last feature map.
 
     Raises
     ------
@@ -70,7 +67,7 @@ class OpenVinoBody:
     def __init__(self, model: Model, device: torch.device, precision: torch.dtype) -> None:
         need_openvino(model, device)
         try:
-            self._request = _compiled(model, precision).create_infer_request()
+            self._request, self._maps = _compiled(model, precision).create_infer_request(), model.card.windows
         except Exception as error:  # whatever it raises at a network that it does not know
             raise SettingsError(
                 f"runtime openvino: cannot compute {model.card.backbone} ({brief(error)}); use runtime torch."
@@ -78,6 +75,14 @@ class OpenVinoBody:
 
     def __call__(self, batch: Tensor) -> Tensor:
         """Features (n, features), float32, of grey tiles (n, 1, side, side) in [0, 1]."""
+        found = self._found(batch)
+        return found.mean(dim=(2, 3)) if self._maps else found
+
+    def feature_map(self, grey: Tensor) -> Tensor:
+        """The last feature map (channels, y, x), float32, of a grey picture (height, width) in [0, 1]; of windows only."""
+        return self._found(grey[None, None])[0]
+
+    def _found(self, batch: Tensor) -> Tensor:
         found = self._request.infer([batch.contiguous().numpy()], share_inputs=True, share_outputs=False)
         return torch.from_numpy(found[0])
 
@@ -88,7 +93,7 @@ def _compiled(model: Model, precision: torch.dtype) -> Any:
     network, threads = model.network, torch.get_num_threads()
     with _one_at_a_time:
         changes = sum(tensor._version for tensor in network.state_dict().values() if not tensor.is_inference())
-        state = changes, model.card.preprocessing, model.card.input_size
+        state = changes, model.card.preprocessing, model.card.input_size, model.card.windows
         known = _COMPILED.setdefault(network, {})
         key = state, precision, threads
         if key not in known:
@@ -117,7 +122,19 @@ class _Grey(nn.Module):
         self.channels = 1 if _takes_grey(self.body) else 3
 
     def forward(self, tiles: Tensor) -> Tensor:
-        found: Tensor = self.body(((tiles - self.mean) / self.std).expand(-1, self.channels, -1, -1))
+        found: Tensor = self.body(self.standardised(tiles))
+        return found
+
+    def standardised(self, tiles: Tensor) -> Tensor:
+        """What the body is given."""
+        return ((tiles - self.mean) / self.std).expand(-1, self.channels, -1, -1)
+
+
+class _GreyMap(_Grey):
+    """A network up to its last feature map, from grey pictures of any size."""
+
+    def forward(self, tiles: Tensor) -> Tensor:
+        found: Tensor = self.body.forward_features(self.standardised(tiles))
         return found
 
 
@@ -137,14 +154,15 @@ def _takes_grey(network: nn.Module) -> bool:
 
 
 def _converted(model: Model) -> Any:
-    """The graph of the network without its classifier."""
+    """The graph of the network without its classifier; of a model of windows, up to its last feature map."""
     import openvino
 
-    steps, side = model.card.preprocessing, model.card.input_size
+    steps, side, windows = model.card.preprocessing, model.card.input_size, model.card.windows
+    kind = _GreyMap if windows else _Grey
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # OpenVINO calls what torch is about to give up
         return openvino.convert_model(
-            _Grey(model.network, steps.mean, steps.std),
+            kind(model.network, steps.mean, steps.std),
             example_input=torch.zeros(1, 1, side, side),
-            input=[-1, 1, side, side],
+            input=[-1, 1, -1, -1] if windows else [-1, 1, side, side],
         )

@@ -71,7 +71,7 @@ def conclude(
     if held_out is not None:
         look = _Look(network, card, prepared, device)
         features, logits = look(held_out)
-        temperature = _temperature(logits, held_out.labels)
+        temperature = temperature_of(logits, held_out, prepared.training)
         found = measure(
             logits,
             held_out.labels,
@@ -149,9 +149,17 @@ def _answered(scaled: NDArray[np.float64], prepared: Prepared, held_out: Samples
     )
 
 
-def _temperature(logits: NDArray[np.float64], labels: NDArray[np.int64]) -> float:
+def temperature_of(logits: NDArray[np.float64], held_out: Samples, training: Samples) -> float:
+    """The temperature of the held-out tiles.
+
+    It makes the model no surer than it is unless every category shows an unseen group among them: parts of pictures
+    that were learned from look easier than the next specimen will be, and it is the next one that it is for.
+    """
     low, high = _TEMPERATURES
-    return float(np.clip(fit_temperature(logits, labels), low, high))
+    apart = ~np.isin(held_out.groups, training.groups)
+    if not set(training.labels.tolist()) <= set(held_out.labels[apart].tolist()):
+        low = 1.0
+    return float(np.clip(fit_temperature(logits, held_out.labels), low, high))
 
 
 def test_result(metrics: Metrics, prepared: Prepared) -> TestResult:

@@ -225,7 +225,7 @@ def features_where_they_lie(
     if not card.windows:
         return features_of_samples(network, card, samples, device)
     return features_in_place(
-        Model(network, card, ""),
+        Model(network.eval(), card, ""),
         prepared.dataset.pictures,
         samples,
         prepared.cutting,

@@ -41,6 +41,24 @@ def test_the_starter_answers_as_with_torch(mosaic):
 
 
 @there
+@pytest.mark.parametrize("dihedral", [False, True])
+def test_windows_are_averaged_from_the_same_map(mosaic, dihedral):
+    """Of a picture that is looked at in one go, and in parts of several sizes."""
+    starter = load_model("starter")
+    model = replace(starter, card=replace(starter.card, windows=True, context=2.0))
+    settings = Settings(stride=112, dihedral=dihedral)
+    for pixels in (mosaic.pixels[:300, :333], np.tile(mosaic.pixels, (1, 4))):
+        micrograph = Micrograph(pixels, source="mosaic", known_bars=())
+        by_torch, by_other = (
+            classify_micrograph(micrograph, model, replace(settings, runtime=name, precision="fp32"))
+            for name in ("torch", "openvino")
+        )
+        np.testing.assert_allclose(by_other.probabilities, by_torch.probabilities, atol=1e-4)
+        np.testing.assert_allclose(by_other.strangeness, by_torch.strangeness, rtol=1e-3, atol=1e-3)
+        assert by_other.made["runtime"].startswith("OpenVINO 20")
+
+
+@there
 @pytest.mark.parametrize("backbone", ["resnet18", "resnet26d", "vit_tiny_patch16_224"])
 def test_networks_whose_first_layers_differ_answer_as_with_torch(tiny_model, three_bands, backbone):
     torch.manual_seed(0)
@@ -110,9 +128,6 @@ def test_what_it_cannot_compute_is_refused(tiny_model):
     other.network.get_classifier = nn.Identity
     with pytest.raises(SettingsError, match="linear classifier"):
         runtime.need_openvino(other, torch.device("cpu"))
-    windows = replace(tiny_model, card=replace(tiny_model.card, windows=True))
-    with pytest.raises(SettingsError, match="each tile alone"):
-        runtime.need_openvino(windows, torch.device("cpu"))
     with pytest.raises(SettingsError, match="fp32 and bf16"):
         Settings(runtime="openvino", precision="fp16")
     with pytest.raises(SettingsError, match="tensorrt"):

@@ -36,6 +36,7 @@ from napari_semclass.learn.plan import Held, Plan, Stage
 from napari_semclass.micrograph import as_micrographs, open_micrographs
 from napari_semclass.retrain import follow, start
 from semclass_training.callbacks import Follow
+from semclass_training.finish import temperature_of
 from semclass_training.prepare import linear_head
 from semclass_training.train import train
 
@@ -404,3 +405,17 @@ def test_few_tiles_do_not_make_a_head_that_shouts(plan):
     head = linear_head(replace(plan, balance="none"), network, features.astype(np.float32), Few())
     unseen = np.hstack([random.normal(0, 0.1, (50, 300)), random.normal(0, 0.1, (50, 200))])
     assert np.abs(head.logits(unseen)).max() < 5
+
+
+def test_a_model_is_made_surer_only_where_every_category_was_held_out_by_group():
+    """Scores that are right and half as sure as they might be: the temperature that suits them is below 1."""
+    labels = np.tile([0, 1], 30)
+    logits = np.eye(2)[labels] * 2.0
+
+    def samples(groups):
+        return SimpleNamespace(labels=labels, groups=np.asarray(groups))
+
+    learned = samples(np.where(labels == 0, 0, 1))
+    assert temperature_of(logits, samples(np.where(labels == 0, 2, 3)), learned) < 0.5
+    assert temperature_of(logits, samples(np.where(labels == 0, 2, 1)), learned) == 1.0
+    assert temperature_of(-logits, samples(np.where(labels == 0, 2, 1)), learned) > 1.0
