@@ -135,14 +135,14 @@ class Forward:
         for flipped in (False, True) if self.dihedral else (False,):
             for turns in range(4) if self.dihedral else (0,):
                 view = (picture.flip(0) if flipped else picture).rot90(turns)
-                seen = (
-                    self.model.feature_map(view, self.precision) if self.body is None else self.body.feature_map(view)
-                )
-                found = seen.rot90(-turns, (1, 2))
+                found = self._map_of(view).rot90(-turns, (1, 2))
                 found = found.flip(1) if flipped else found
                 total = found if total is None else total + found
         assert total is not None  # noqa: S101 - there is always one view
         return total / 8 if self.dihedral else total
+
+    def _map_of(self, view: Tensor) -> Tensor:
+        return self.model.feature_map(view, self.precision) if self.body is None else self.body.feature_map(view)
 
     def answers_of(self, features: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         """What `answers` gives, from features (n, features)."""

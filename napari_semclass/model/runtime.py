@@ -79,7 +79,7 @@ class OpenVinoBody:
         return found.mean(dim=(2, 3)) if self._maps else found
 
     def feature_map(self, grey: Tensor) -> Tensor:
-        """The last feature map (channels, y, x), float32, of a grey picture (height, width) in [0, 1]; of windows only."""
+        """Of windows: the last feature map (channels, y, x), float32, of a grey picture (height, width) in [0, 1]."""
         return self._found(grey[None, None])[0]
 
     def _found(self, batch: Tensor) -> Tensor:

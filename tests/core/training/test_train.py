@@ -148,6 +148,23 @@ def test_with_context_the_model_answers_tiles_where_they_lie(plan, make_run, tex
     assert found.metrics.scores.accuracy.value == pytest.approx(np.mean(right), abs=1 / len(right))
 
 
+def test_a_model_with_context_that_holds_nothing_out_knows_what_it_learned(plan, make_run, textures):
+    """Nothing is validated at the end, so that fastai leaves its network as it is while it learns."""
+    run = make_run(replace(plan, context=3.0, norm="frozen", held=Held(share=0.0)))
+    assert train(run)
+    model = load_model(run.folder.with_suffix(".safetensors"))
+    right = []
+    for category in model.card.names:
+        for path in (textures / category).glob("*.png"):
+            (micrograph,) = open_micrographs(path)
+            answers = classify_micrograph(micrograph, model, Settings(device="cpu", reject="off"))
+            right += (answers.tile_categories() == model.card.names.index(category)).tolist()
+    assert np.mean(right) > 0.9
+    means = [value for name, value in model.network.state_dict().items() if name.endswith("running_mean")]
+    assert means
+    assert not any(value.any() for value in means)  # what is to stay frozen, stays when tiles are looked at in the end
+
+
 def test_boxes_and_networks_that_share_no_map_are_answered_alone_and_the_run_says_so(
     plan, make_run, textures, tmp_path
 ):
