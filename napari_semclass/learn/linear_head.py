@@ -35,6 +35,7 @@ def fit_linear_head(
     regularisation: float,
     *,
     least_spread: float = 0.0,
+    weakest: float = 0.0,
 ) -> LinearHead:
     """Fit a multinomial logistic regression on standardised features; the standardisation is folded into the head.
 
@@ -52,6 +53,10 @@ def fit_linear_head(
         Features that vary less than this share of the median feature's standard deviation are standardised as if they
         varied by it. With few samples some features hardly vary among them, and would else count as much as any
         where they do vary: 14 samples gave a macro-F1 of 0.58 on unseen specimens with 0, and of 0.76 with 1.
+    weakest : float
+        The same as a share of the root mean square of all standard deviations. A network that was tuned has switched
+        most of its features nearly off: their median says nothing, and weights that make up for it (some ten thousand)
+        follow whatever rounding leaves of them.
 
     Raises
     ------
@@ -63,7 +68,8 @@ def fit_linear_head(
         raise SettingsError("learning needs examples of at least two categories.")
     mean = features.mean(axis=0)
     deviations = features.std(axis=0)
-    spread = np.maximum(deviations, least_spread * np.median(deviations)) + 1e-6
+    least = max(least_spread * float(np.median(deviations)), weakest * float(np.sqrt(np.mean(deviations**2))))
+    spread = np.maximum(deviations, least) + 1e-6
     fitted = LogisticRegression(C=regularisation, max_iter=2000, tol=1e-4)
     # Thousands of small products: BLAS threads wait for each other far longer than one needs for all of them.
     with threadpool_limits(limits=1):

@@ -49,6 +49,21 @@ def test_a_head_fits_float16_even_with_categories_that_never_win():
     assert np.isfinite(head.weight.astype(np.float16)).all()
 
 
+def test_features_that_tuning_has_switched_off_decide_nothing():
+    """All but three of 400 hardly vary, and what is left of them depends on who computes it."""
+    random = np.random.default_rng(0)
+
+    def features(labels):
+        return np.hstack([random.normal(np.eye(3)[labels], 0.3), random.normal(0, 1e-6, (len(labels), 397))])
+
+    labels = np.repeat([0, 1, 2], 30)
+    seen, asked = (features(labels).astype(np.float32) for _ in range(2))
+    asked[:, 3:] += 1e-4  # another runtime's rounding
+    for weakest, right in ((0.0, False), (0.03, True)):
+        head = fit_linear_head(seen, labels, np.ones(90), 3, 0.01, least_spread=1.0, weakest=weakest)
+        assert (np.mean(head.logits(asked).argmax(axis=1) == labels) > 0.8) is right
+
+
 def test_one_category_is_nothing_to_learn_from():
     with pytest.raises(SettingsError, match="two categories"):
         fitted(np.zeros(10, dtype=np.int64))
