@@ -1,4 +1,4 @@
-"""Zarr from strangers: a chunk never unpacks to far more than its array says, and only by codecs that can be held to it.
+"""Zarr from strangers: no chunk unpacks to far more than its array says, and only codecs that can be held to it do it.
 
 zarr's own codecs take no limit: a chunk of 2 MB may become 4 GB before zarr sees that it does not fit. So each codec of
 an array is put behind one that reads from the packed bytes how long they will be, or unpacks them no further than that.
@@ -24,10 +24,9 @@ _WIDEST_BYTES = 8  # filters may store an array's numbers as wider ones
 _ZSTD, _ZSTD_SKIPPED = 0xFD2FB528, 0x184D2A5  # the second without its last four bits
 _ZSTD_BLOCK_BYTES = 1 << 17
 # What these give is as long as what they get, or as the array's shape says.
-_KEEPING_SIZE = frozenset(
-    ("adler32", "astype", "bitround", "bytes", "crc32", "crc32c", "delta", "fixedscaleoffset", "fletcher32")
-    + ("jenkins_lookup3", "packbits", "quantize", "shuffle", "transpose")
-)
+_CHECKSUMS = frozenset(("adler32", "crc32", "crc32c", "fletcher32", "jenkins_lookup3"))
+_FILTERS = frozenset(("astype", "bitround", "delta", "fixedscaleoffset", "packbits", "quantize", "shuffle"))
+_KEEPING_SIZE = _CHECKSUMS | _FILTERS | {"bytes", "transpose"}
 _STATING_SIZE = frozenset(("blosc", "lz4", "zstd"))
 _UNPACKED_HERE = frozenset(("bz2", "gzip", "zlib"))
 _PACKING = _STATING_SIZE | _UNPACKED_HERE
