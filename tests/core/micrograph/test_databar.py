@@ -216,6 +216,19 @@ def test_only_lines_of_up_to_three_rows_may_cut_a_bar_where_they_end_in_somethin
     assert [(bar.start, bar.stop) for bar in find_data_bars(_with_lines(*thick))] == expected
 
 
+def test_a_thick_line_cuts_a_bar_also_behind_a_thin_one():
+    picture = _with_lines(3, 0)
+    picture[327:331, 530:] = 0
+    picture[331:335] = picture[324]
+    assert [(bar.start, bar.stop) for bar in find_data_bars(picture)] == [(300, 324), (335, 376)]
+
+
+def test_a_line_may_leave_some_of_the_bar_and_end_in_something_else():
+    picture = _with_lines(3, 0)
+    picture[324:327, 410:536] = 255
+    assert [(bar.start, bar.stop) for bar in find_data_bars(picture)] == [(300, 376)]
+
+
 @pytest.mark.parametrize("rows", [2, 3])
 def test_rows_of_specimen_are_no_line_in_a_bar(rows):
     picture = _with_lines(0, 0)
