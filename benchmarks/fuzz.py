@@ -11,6 +11,7 @@ atheris` (Linux, macOS).
 import argparse
 import io
 import json
+import logging
 import os
 import re
 import resource
@@ -26,7 +27,8 @@ import atheris
 import numpy as np
 
 with atheris.instrument_imports(include=["napari_semclass"]):
-    from napari_semclass.annotate import Categories, Project, write_project
+    import fuzz_structured as structured
+
     from napari_semclass.annotate.arrays import load_arrays, save_arrays
     from napari_semclass.annotate.project_file import from_json
     from napari_semclass.classify.journal import replay
@@ -37,8 +39,6 @@ with atheris.instrument_imports(include=["napari_semclass"]):
     from napari_semclass.learn.plan import read_plan, write_plan
     from napari_semclass.learn.run import Run
     from napari_semclass.micrograph import open_micrographs
-    from napari_semclass.micrograph.metadata.sidecars import parse_sidecar
-    from napari_semclass.micrograph.metadata.tescan import tescan_metadata
     from napari_semclass.model.file import read_card
 
 _SECONDS_AN_INPUT = 20
@@ -132,22 +132,14 @@ def _arrays(folder: Path) -> list[bytes]:
     return [(folder / save_arrays({"plane0": _PICTURE}, folder)).read_bytes()]
 
 
-def _sidecars(folder: Path) -> list[bytes]:
-    return [
-        b"$CM_MAG 10000\n$$SM_MICRON_BAR 74\n$$SM_MICRON_MARKER 1um\n",
-        b"[SemImageFile]\nPixelSize=7.3\nMagnification=9\n",
-    ]
-
-
-def _text(path: Path) -> None:
-    content = path.read_bytes()
-    parse_sidecar(content, (24, 20))
-    tescan_metadata(content, (24, 20))
-
-
 def _projects(folder: Path) -> list[bytes]:
-    write_project(Project(categories=Categories().add().add()), folder / "p.semclass")
-    return [(folder / "p.semclass" / "project.json").read_bytes()]
+    return [(structured.a_project(folder) / "project.json").read_bytes()]
+
+
+def _choices(_: Path) -> list[bytes]:
+    """Bytes that stand for changes: any do."""
+    random = np.random.default_rng(0)
+    return [random.bytes(64) for _ in range(20)]
 
 
 TARGETS = {
@@ -159,8 +151,10 @@ TARGETS = {
     "run": Target(_read_run, _runs),
     "card": Target(read_card, _cards),
     "project": Target(lambda path: from_json(path.read_bytes(), path), _projects),
+    "edited": Target(lambda path: structured.edited()(path), _choices),
     "arrays": Target(load_arrays, _arrays),
-    "vendor": Target(_text, _sidecars),
+    "tags": Target(structured.read_tags, structured.tags),
+    "sidecar": Target(structured.read_sidecar, structured.sidecars),
 }
 _SUFFIX = {"tiff": "tif", "pictures": "png", "plan": "toml", "card": "safetensors", "arrays": "npz"}
 
@@ -174,6 +168,7 @@ def fuzz(name: str, seconds: int, keep: Path) -> None:
     path = scratch / f"input.{_SUFFIX.get(name, 'txt')}"
     resource.setrlimit(resource.RLIMIT_AS, (3 * _MB * 1_000_000,) * 2)
     warnings.simplefilter("ignore")
+    logging.getLogger("tifffile").setLevel(logging.CRITICAL)
 
     def once(content: bytes) -> None:
         path.write_bytes(content)

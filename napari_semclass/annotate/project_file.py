@@ -162,7 +162,7 @@ def load_layer(stored: StoredLayer, folder: Path) -> MarkLayer:
     arrays = [load_arrays(folder / MARKS / file) for file in stored.files]
     try:
         data = _labels(stored, arrays) if stored.kind == "labels" else _placed(stored, arrays[0])
-    except (KeyError, IndexError, ValueError, TypeError, MemoryError) as error:
+    except (KeyError, IndexError, ValueError, TypeError, MemoryError, SyntaxError) as error:  # the last of a dtype
         raise SettingsError(f"{folder / MARKS}: the files of the layer {stored.name} do not fit together.") from error
     return MarkLayer(
         stored.image,

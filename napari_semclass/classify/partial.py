@@ -49,8 +49,10 @@ class Partial:
         shape = *_shape(prediction.grid), prediction.probabilities.shape[1] + 1
         import zarr
 
+        from napari_semclass.micrograph.packed import held
+
         try:
-            array = zarr.open_array(str(self.path), mode="r+")
+            array = held(zarr.open_array(str(self.path), mode="r+"), self.path)
             known = np.asarray(array[:]) if array.attrs.get(_KEY) == identity and array.shape == shape else None
         except Exception:  # none, or cut short: whatever zarr raises
             known = None

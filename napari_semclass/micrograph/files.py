@@ -215,17 +215,14 @@ def _open_zarr(path: Path) -> list[Micrograph]:
     except (FileNotFoundError, GroupNotFoundError) as error:
         raise MicrographError(f"{path}: is a folder without zarr data in it.") from error
     if isinstance(node, zarr.Array):
-        _refuse_huge_blocks(node, path)
-        return as_micrographs(node, source=str(path))
+        return as_micrographs(_bounded(node, path), source=str(path))
     attributes = dict(node.attrs)
     scales = _mapping(attributes.get("ome", attributes)).get("multiscales")
     if scales:
         return _open_ome(path, node, _mapping(scales[0]))
     arrays = [name for name, _ in node.arrays()]
     if len(arrays) == 1:
-        only = node[arrays[0]]
-        _refuse_huge_blocks(only, path)
-        return as_micrographs(only, source=str(path))
+        return as_micrographs(_bounded(node[arrays[0]], path), source=str(path))
     held = ", ".join(sorted(arrays)[:5]) or "none"
     raise MicrographError(f"{path}: is not one zarr image (arrays inside: {held}); name the array's own folder.")
 
@@ -234,10 +231,17 @@ def _open_ome(path: Path, group: Any, scales: Mapping[str, Any]) -> list[Microgr
     """The finest level of an OME-Zarr image."""
     levels = scales["datasets"]
     note = f"level 0 of {len(levels)} (full resolution) is used" if len(levels) > 1 else ""
-    finest = group[levels[0]["path"]]
-    _refuse_huge_blocks(finest, path)
+    finest = _bounded(group[levels[0]["path"]], path)
     opened = as_micrographs(finest, source=str(path), rgb=False, note=note)
     return _described(opened, guarded(partial(ome_zarr_metadata, scales)))
+
+
+def _bounded(array: Any, path: Path) -> Any:
+    """The zarr array, of which reading a box takes no more memory than it says."""
+    from napari_semclass.micrograph.packed import held
+
+    _refuse_huge_blocks(array, path)
+    return held(array, path)
 
 
 def _refuse_huge_blocks(array: Any, path: Path, size: int = 0) -> None:

@@ -1,5 +1,7 @@
 """Disks that are full or cannot be written, files that change or vanish, kills, clocks: one sentence, nothing lost."""
 
+import builtins
+import io
 import json
 import os
 import shutil
@@ -8,10 +10,12 @@ import sys
 import time
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import tifffile
 
 from napari_semclass.annotate import Categories, MarkLayer
 from napari_semclass.annotate.project import Project, read_project, write_project
@@ -219,6 +223,93 @@ def test_a_file_that_changes_while_it_is_classified_is_classified_again(pictures
             iio.imwrite(source / "2.png", np.zeros((64, 64), np.uint8) + np.arange(64, dtype=np.uint8))
     again = Batch([source], tiny_model, Settings(reject="off"), tmp_path / "out")
     assert [Path(entry.file).name for entry in again.todo] == ["2.png"]
+
+
+class Drive(io.RawIOBase):
+    """A file on a network drive: it gives a few kB at a time, with pauses, and from some byte on what `end` says."""
+
+    def __init__(self, path, end=None, at=0):
+        self._file, self._end, self._at, self._calls = io.FileIO(path), end, at, 0
+
+    def readable(self):
+        return True
+
+    seekable = readable
+
+    def seek(self, offset, whence=0):
+        return self._file.seek(offset, whence)
+
+    def tell(self):
+        return self._file.tell()
+
+    def readinto(self, buffer):
+        self._calls += 1
+        if self._calls % 50 == 1:
+            time.sleep(0.02)
+        wanted = min(len(buffer), 3000)
+        if self._end is not None and self._file.tell() + wanted > self._at:
+            if self._end == "is gone":
+                raise OSError(5, "Input/output error")
+            return 0
+        return self._file.readinto(memoryview(buffer)[:wanted])
+
+    def close(self):
+        self._file.close()
+        super().close()
+
+
+@pytest.fixture
+def drive(tmp_path, three_bands, monkeypatch):
+    """Micrographs of each kind of file in a folder of which Python reads through a `Drive`; `drive.end` breaks one."""
+    folder = tmp_path / "share"
+    folder.mkdir()
+    noise = np.random.default_rng(0).integers(0, 40, three_bands.shape, dtype=np.uint8)
+    tifffile.imwrite(folder / "strips.tif", three_bands ^ noise)
+    tifffile.imwrite(folder / "tiles.tif", three_bands ^ noise, tile=(32, 32), compression="zlib")
+    iio.imwrite(folder / "a.png", three_bands ^ noise)
+    opened, state = io.open, SimpleNamespace(folder=folder, ends={}, used=set())
+
+    def through(file, mode="r", *rest, **options):
+        if isinstance(file, str | os.PathLike) and Path(file).parent == folder and mode == "rb":
+            name = Path(file).name
+            state.used.add(name)
+            raw = Drive(file, state.ends.get(name), Path(file).stat().st_size // 2)
+            return io.BufferedReader(raw)
+        return opened(file, mode, *rest, **options)
+
+    monkeypatch.setattr(builtins, "open", through)
+    monkeypatch.setattr(io, "open", through)
+    return state
+
+
+def test_short_reads_and_pauses_of_a_network_drive_change_nothing(drive, tiny_model, tmp_path, monkeypatch):
+    slow = classify(drive.folder, tiny_model, tmp_path / "slow")
+    assert status_of(slow) == ["done"] * 3
+    assert drive.used == {path.name for path in drive.folder.iterdir()}
+    monkeypatch.undo()
+    classify(drive.folder, tiny_model, tmp_path / "local")
+    tables = sorted(path.name for path in (tmp_path / "local").glob("*.tiles.csv"))
+    assert len(tables) == 3
+    for name in tables:
+        assert (tmp_path / "slow" / name).read_bytes() == (tmp_path / "local" / name).read_bytes()
+
+
+@pytest.mark.parametrize("end", ["is gone", "ends early"])
+@pytest.mark.parametrize("broken", ["strips.tif", "tiles.tif", "a.png"])
+def test_a_network_drive_that_drops_in_the_middle_of_a_file_costs_that_file(broken, end, drive, tiny_model, tmp_path):
+    """Half a micrograph is never classified as if it were whole, and when the drive is back only that one is done."""
+    drive.ends[broken] = end
+    batch = classify(drive.folder, tiny_model, tmp_path / "out")
+    states = {Path(entry.file).name: entry.status for entry in batch.entries}
+    assert states.pop(broken) == "failed"
+    assert set(states.values()) == {"done"}
+    (row,) = next(entry.rows for entry in batch.entries if Path(entry.file).name == broken)
+    assert row.error
+    assert "\n" not in row.error
+    drive.ends.clear()
+    again = classify(drive.folder, tiny_model, tmp_path / "out")
+    assert [Path(entry.file).name for entry in again.todo] == [broken]
+    assert status_of(again) == ["done"] * 3
 
 
 # -- kills, clocks, and others at the same work ----------------------------------------------------------------------

@@ -56,6 +56,7 @@ def test_what_the_viewer_wants_to_find_again_is_kept_as_plain_json(tmp_path):
         {"kind": "points"},
         {"kind": "labels", "shape": (9, 9), "dtype": "|u1", "corners": ((0, 0),)},
         {"kind": "labels", "shape": (9, 9), "dtype": "<f4"},
+        {"kind": "labels", "shape": (9, 9), "dtype": "u1,("},
         {"kind": "labels", "shape": (10**9, 10**9, 10**9), "dtype": "|u1"},
     ],
 )

@@ -186,6 +186,125 @@ def test_text_in_one_place_only_makes_no_bar(places, found):
     assert [(bar.start, bar.stop) for bar in find_data_bars(np.asarray(picture))] == [(420, 480)] * found
 
 
+def _with_lines(*thick):
+    """Return a specimen with a bar in rows 300 to 376 that grey lines cut after 24 and 50 rows, one side left free."""
+    picture = _with_bar(300, 255, 0, height=76).copy()
+    picture[300:376] = 255
+    draw = Image.fromarray(picture)
+    for row in (303, 332, 358):
+        ImageDraw.Draw(draw).text(
+            (20, row), "EHT = 5.00 kV   Signal A = InLens   WD = 8.1 mm   Stage at T = 0.0", fill=0
+        )
+    picture = np.array(draw)
+    for row, rows in zip((324, 350), thick, strict=True):
+        picture[row : row + rows, :530] = 128
+        picture[row : row + rows, 530:] = _specimen()[row : row + rows, 530:]
+    return picture
+
+
+@pytest.mark.parametrize(
+    ("thick", "expected"),
+    [
+        ((0, 0), [(300, 376)]),
+        ((2, 0), [(300, 376)]),
+        ((3, 3), [(300, 376)]),
+        ((4, 0), [(300, 324), (328, 376)]),
+        ((3, 4), [(300, 350), (354, 376)]),
+    ],
+)
+def test_only_lines_of_up_to_three_rows_may_cut_a_bar_where_they_end_in_something_else(thick, expected):
+    assert [(bar.start, bar.stop) for bar in find_data_bars(_with_lines(*thick))] == expected
+
+
+def test_a_thick_line_cuts_a_bar_also_behind_a_thin_one():
+    picture = _with_lines(3, 0)
+    picture[327:331, 530:] = 0
+    picture[331:335] = picture[324]
+    assert [(bar.start, bar.stop) for bar in find_data_bars(picture)] == [(300, 324), (335, 376)]
+
+
+def test_a_line_may_leave_some_of_the_bar_and_end_in_something_else():
+    picture = _with_lines(3, 0)
+    picture[324:327, 410:536] = 255
+    assert [(bar.start, bar.stop) for bar in find_data_bars(picture)] == [(300, 376)]
+
+
+@pytest.mark.parametrize("rows", [2, 3])
+def test_rows_of_specimen_are_no_line_in_a_bar(rows):
+    picture = _with_lines(0, 0)
+    picture[324 : 324 + rows] = _specimen()[324 : 324 + rows]
+    assert [(bar.start, bar.stop) for bar in find_data_bars(picture)] == [(300, 324), (324 + rows, 376)]
+
+
+def _with_pieces(*pieces):
+    """Return a specimen with a white bar of 40 rows at 300 that holds black pieces `(x, height, width)` and no text."""
+    picture = _specimen().copy()
+    picture[300:340] = 255
+    for x, height, width in pieces:
+        picture[305 : 305 + height, x : x + width] = 0
+    return picture
+
+
+_THREE = ((30, 9, 9), (150, 9, 6), (550, 9, 9))
+
+
+@pytest.mark.parametrize(
+    ("last", "found"),
+    [
+        ((300, 9, 16), True),  # a fourth letter
+        ((300, 3, 152), True),  # a scale
+        ((300, 3, 156), False),  # a line longer than a quarter of the width is none, and three letters are no text
+        ((300, 24, 8), True),
+        ((300, 25, 8), False),  # a logo higher than 0.6 of the bar is no letter
+    ],
+)
+def test_a_letter_is_at_most_a_quarter_of_the_width_long_and_less_than_two_thirds_of_the_bar_high(last, found):
+    bars = find_data_bars(_with_pieces(*_THREE, last))
+    assert [(bar.start, bar.stop) for bar in bars] == [(300, 340)] * found
+
+
+@pytest.mark.parametrize(("width", "found"), [(5, True), (7, False), (10, False), (13, False), (18, True)])
+def test_letters_are_of_uneven_size(width, found):
+    """Four pieces, two 10 wide: a fourth of the mean is how much they must differ."""
+    pieces = (30, 9, 10), (150, 9, 10), (300, 9, width), (550, 9, width)
+    assert bool(find_data_bars(_with_pieces(*pieces))) == found
+
+
+def _bordering(picture, distance, below, share):
+    """Give one row beside the bar at 300 to 340 the bar's white over a share of the width."""
+    picture[339 + distance if below else 300 - distance, : int(640 * share)] = 255
+    return picture
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["above", "below"])
+@pytest.mark.parametrize(("distance", "confidence"), [(1, 0.85), (2, 0.85), (3, 0.85), (4, 1)])
+def test_three_rows_beside_a_bar_say_how_sure_it_is(distance, confidence, below):
+    (bar,) = find_data_bars(_bordering(_with_bar(300, 255, 0).copy(), distance, below, 0.45))
+    assert (bar.start, bar.stop) == (300, 340)
+    assert bar.confidence == pytest.approx(confidence, abs=0.03)
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["above", "below"])
+@pytest.mark.parametrize(("share", "text", "scale"), [(0.2, True, True), (0.35, True, False), (0.45, True, False)])
+def test_only_text_is_believed_beside_specimen_of_the_bars_grey(share, text, scale, below):
+    """A tenth of the three rows beside it is what a bar that holds only a scale may share with the specimen."""
+    found = []
+    for picture in (_with_bar(300, 255, 0).copy(), _with_pieces(*_THREE, (300, 3, 100))):
+        for distance in (1, 2, 3) if share == 0.2 else (2, 3):
+            _bordering(picture, distance, below, share if share != 0.2 else 0.08)
+        found.append(bool(find_data_bars(picture)))
+    assert found == [text, scale]
+
+
+@pytest.mark.parametrize("below", [False, True], ids=["above", "below"])
+@pytest.mark.parametrize(("share", "found"), [(0.45, True), (0.57, False)])
+def test_no_bar_where_most_beside_it_is_of_its_grey(share, found, below):
+    picture = _with_bar(300, 255, 0).copy()
+    for distance in (1, 2, 3, 4, 5):
+        _bordering(picture, distance, below, share)
+    assert [(bar.start, bar.stop) for bar in find_data_bars(picture)] == [(300, 340)] * found
+
+
 def test_nan_pixels_do_not_hide_a_bar():
     picture = _with_bar(400, 255, 0).astype(float)
     picture[10:30, 50:80] = np.nan
