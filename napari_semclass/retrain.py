@@ -177,19 +177,21 @@ def follow(
         time.sleep(_LOOK_EVERY_S)
 
 
-def _crashed(run: Run) -> bool:
-    """Whether the process ended before its first status: then its log ends with an error."""
+def _crashed(run: Run) -> str:
+    """What a process without a status broke off with: the last line of its log, if that is an error."""
     try:
         lines = run.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
-        return False
-    return bool(lines) and ("error:" in lines[-1].lower() or "Error" in lines[-1])
+        return ""
+    return lines[-1].strip() if lines and ("error:" in lines[-1].lower() or "Error" in lines[-1]) else ""
 
 
 def _last_words(run: Run) -> str:
     status = run.status()
     if status is not None and status.sentence:
         return status.sentence
+    if status is None and (error := _crashed(run)):
+        return f"The training process broke off before it began ({error.rstrip('.')})."
     return (
         "The training process ended without a word (it was killed, or the machine ran out of memory); "
         f"resume it to go on from its last epoch. What it printed is in {run.log_file}."

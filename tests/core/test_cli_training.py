@@ -1,6 +1,7 @@
 """`semclass train`, `audit` and `evaluate` as typed: from a folder of pictures to a model and its report."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -46,6 +47,45 @@ def test_a_model_is_trained_found_by_name_used_and_judged(data, capfd):
     metrics = json.loads((data.parent / "report" / "metrics.json").read_text())
     assert metrics["n_images"] == 12
     assert (data.parent / "report" / "report.html").stat().st_size > 1000
+
+
+# What `pip install ".[all]"` does not bring. The tests' own environment has all of it.
+EXTRAS = (
+    *("accelerate", "anywidget", "bioimageio", "distributed", "onnx", "onnxruntime", "onnxscript", "openvino"),
+    *("playwright", "pyarrow", "sigstore"),
+)
+
+
+def test_training_and_classifying_need_nothing_that_only_an_extra_brings(data, tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    for name in EXTRAS:
+        (hidden / f"{name}.py").write_text(f"raise ModuleNotFoundError('No module named {name}', name={name!r})")
+    # The processes that it starts find the same.
+    paths = os.pathsep.join((str(hidden), os.environ.get("PYTHONPATH", "")))
+    stage = ["--set", "stages=[{size = 32, epochs = 1, batch = 16}]"]
+    train = ["train", "data", "--out", "mine", "--recipe", "quick", *TINY, *stage]
+    classify = ["classify", "data", "--out", "results", "--model", "mine"]
+    code = f"import sys; from napari_semclass.cli import main; sys.exit(main({train}) or main({classify}))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / "summary.csv").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a script stands in for Python")
+def test_a_trainer_that_cannot_even_start_is_quoted(data, tmp_path, monkeypatch, capfd):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho \"NameError: name 'Accelerator' is not defined\" >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    assert main(["train", "data", "--out", "mine", "--recipe", "quick", *TINY, "--dry-run"]) == 2
+    assert "broke off before it began (NameError: name 'Accelerator' is not defined)." in capfd.readouterr().err
 
 
 @pytest.mark.slow
