@@ -154,13 +154,15 @@ def follow(
     position : int
         Byte of the events file to begin at.
     process : Popen, optional
-        What `start` returned; one that dies before its first word is then noticed at once.
+        What `start` returned; one that dies before its first word is then noticed at once, and one that takes long
+        to say it (a busy machine, a cold disk) is waited for.
     """
     begun = time.monotonic()
     while True:
         # Looked at before the events, so that what a process wrote last is not taken for missing.
         ended = process is not None and process.poll() is not None
-        starting = run.status() is None and time.monotonic() - begun < _STARTING_S and not (ended or _crashed(run))
+        patient = process is not None or time.monotonic() - begun < _STARTING_S
+        starting = run.status() is None and patient and not (ended or _crashed(run))
         alive = starting or run.is_alive()
         for after, event in read_events(run.events_file, position):
             position = after

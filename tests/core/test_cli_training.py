@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -157,6 +158,15 @@ def test_mistakes_get_one_sentence_before_anything_starts(data, capfd):
     (data.parent / "mine.safetensors").write_text("mine")
     assert "is there already" in refused(capfd, "data", "--out", "mine.safetensors")
     assert (data.parent / "mine.safetensors").read_text() == "mine"
+
+
+@pytest.mark.slow
+def test_a_name_is_free_again_after_a_training_that_could_not_begin(data, capfd):
+    (data.parent / "unsorted").mkdir()
+    shutil.copy(data / "fine" / "0.png", data.parent / "unsorted")
+    assert main(["train", "unsorted", "--out", "mine", "--recipe", "quick", *TINY]) == 2
+    assert "one folder per category" in capfd.readouterr().err
+    assert main(["train", "data", "--out", "mine", "--recipe", "quick", *TINY]) == 0
 
 
 def test_weights_that_are_not_here_are_said_with_those_that_are(data, capfd, monkeypatch):
