@@ -3,7 +3,6 @@
 import json
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,8 +13,10 @@ import numpy as np
 import pytest
 
 from napari_semclass.cli import main
+from napari_semclass.errors import OutputError
 from napari_semclass.learn.events import EpochDone, read_events
-from napari_semclass.learn.run import Run
+from napari_semclass.learn.plan import read_plan
+from napari_semclass.learn.run import Pulse, Run, Task
 
 TINY = ["--set", "backbone=test_resnet", "--set", "pretrained=none", "--set", "tile=32", "--set", "stride=32"]
 
@@ -160,13 +161,22 @@ def test_mistakes_get_one_sentence_before_anything_starts(data, capfd):
     assert (data.parent / "mine.safetensors").read_text() == "mine"
 
 
-@pytest.mark.slow
-def test_a_name_is_free_again_after_a_training_that_could_not_begin(data, capfd):
-    (data.parent / "unsorted").mkdir()
-    shutil.copy(data / "fine" / "0.png", data.parent / "unsorted")
-    assert main(["train", "unsorted", "--out", "mine", "--recipe", "quick", *TINY]) == 2
-    assert "one folder per category" in capfd.readouterr().err
-    assert main(["train", "data", "--out", "mine", "--recipe", "quick", *TINY]) == 0
+def test_a_name_is_free_again_after_a_training_that_learned_nothing(data, capfd, monkeypatch):
+    def begin(run):
+        raise OutputError(f"begun with {run.load()[1].data}")
+
+    monkeypatch.setattr("napari_semclass.retrain.start", begin)
+    run = Run("mine.run")
+    run.create(read_plan("quick"), Task("unsorted", "mine.safetensors", "mine", "mine", "cpu"))
+    pulse = Pulse(run)
+    pulse.start()
+    pulse.say("failed", "unsorted: holds no labelled pictures.")
+    pulse.end()
+    assert "begun with" in refused(capfd, "data", "--out", "mine.safetensors", *TINY)
+    assert run.load()[1].data == str(data)
+    # What was learned is not thrown away so easily.
+    run.checkpoint.write_bytes(b"learned")
+    assert "is there already" in refused(capfd, "data", "--out", "mine.safetensors", *TINY)
 
 
 def test_weights_that_are_not_here_are_said_with_those_that_are(data, capfd, monkeypatch):
