@@ -154,13 +154,15 @@ def follow(
     position : int
         Byte of the events file to begin at.
     process : Popen, optional
-        What `start` returned; one that dies before its first word is then noticed at once.
+        What `start` returned; one that dies before its first word is then noticed at once, and one that takes long
+        to say it (a busy machine, a cold disk) is waited for.
     """
     begun = time.monotonic()
     while True:
         # Looked at before the events, so that what a process wrote last is not taken for missing.
         ended = process is not None and process.poll() is not None
-        starting = run.status() is None and time.monotonic() - begun < _STARTING_S and not (ended or _crashed(run))
+        patient = process is not None or time.monotonic() - begun < _STARTING_S
+        starting = run.status() is None and patient and not (ended or _crashed(run))
         alive = starting or run.is_alive()
         for after, event in read_events(run.events_file, position):
             position = after
@@ -177,19 +179,21 @@ def follow(
         time.sleep(_LOOK_EVERY_S)
 
 
-def _crashed(run: Run) -> bool:
-    """Whether the process ended before its first status: then its log ends with an error."""
+def _crashed(run: Run) -> str:
+    """What a process without a status broke off with: the last line of its log, if that is an error."""
     try:
         lines = run.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
-        return False
-    return bool(lines) and ("error:" in lines[-1].lower() or "Error" in lines[-1])
+        return ""
+    return lines[-1].strip() if lines and ("error:" in lines[-1].lower() or "Error" in lines[-1]) else ""
 
 
 def _last_words(run: Run) -> str:
     status = run.status()
     if status is not None and status.sentence:
         return status.sentence
+    if status is None and (error := _crashed(run)):
+        return f"The training process broke off before it began ({error.rstrip('.')})."
     return (
         "The training process ended without a word (it was killed, or the machine ran out of memory); "
         f"resume it to go on from its last epoch. What it printed is in {run.log_file}."

@@ -70,26 +70,32 @@ def train(options: argparse.Namespace) -> int:
                 trial.create(plan, replace(task, out=str(Path(folder) / "model.safetensors")))
                 process = start(trial, trial="--find-lr" if options.find_lr else "--dry-run")
                 try:
-                    return show(trial, until=Suggested if options.find_lr else Estimated)
+                    return show(trial, process, until=Suggested if options.find_lr else Estimated)
                 finally:  # what it still writes goes into a folder that is cleared away here
                     process.terminate()
                     process.wait()
         _make_room(run, out, overwrite=options.overwrite)
         run.create(plan, task)
     position = run.events_file.stat().st_size if run.events_file.exists() else 0
-    start(run)
-    return show(run, position=position)
+    return show(run, start(run), position=position)
 
 
 def _make_room(run: "Run", out: Path, *, overwrite: bool) -> None:
     """Refuse to write over a model or a run, or take them away where that is wanted."""
     there = [path for path in (out, run.folder) if path.exists()]
-    if there and not overwrite:
+    if there and not overwrite and not (there == [run.folder] and _came_to_nothing(run)):
         raise OutputError(f"{there[0]}: is there already; choose another --out, --resume its run, or use --overwrite.")
     if run.is_alive():
         raise OutputError(f"{run.folder}: this training is still running; stop it first.")
     if run.plan_file.exists():  # only what a run made is removed with its folder
         shutil.rmtree(run.folder)
+
+
+def _came_to_nothing(run: "Run") -> bool:
+    """Whether it failed before anything was learned, as where a folder held no pictures: then it is not in the way."""
+    status = run.status()
+    failed = status is not None and status.state == "failed"
+    return failed and not run.is_alive() and not run.checkpoint.exists()
 
 
 def _agreed(download: "Download") -> bool:

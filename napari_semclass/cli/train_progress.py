@@ -1,5 +1,6 @@
 """How a training run is followed in a terminal: what is learned from, a bar for each epoch, and what came out."""
 
+import subprocess
 import sys
 
 from rich.console import Console
@@ -11,8 +12,8 @@ from napari_semclass.learn.run import Run
 from napari_semclass.retrain import follow
 
 
-def show(run: Run, *, position: int = 0, until: type[Event] | None = None) -> int:
-    """Follow a run to its end, on stderr and for the outcome on stdout; return the exit status.
+def show(run: Run, process: "subprocess.Popen[bytes]", *, position: int = 0, until: type[Event] | None = None) -> int:
+    """Follow a run and its process to the end, on stderr and for the outcome on stdout; return the exit status.
 
     With `until`, the first event of that kind is the end, and a good one. Ctrl-C asks the run to stop and goes on
     following; a second one leaves it to itself.
@@ -27,7 +28,7 @@ def show(run: Run, *, position: int = 0, until: type[Event] | None = None) -> in
         disable=not sys.stderr.isatty(),
     )
     shown = _Shown(console, bar)
-    events = follow(run, position)
+    events = follow(run, position, process)
     asked = False
     with bar:
         while True:
@@ -40,7 +41,7 @@ def show(run: Run, *, position: int = 0, until: type[Event] | None = None) -> in
                 asked = True
                 run.ask("stop")
                 console.print("Stopping after this batch (Ctrl-C again leaves it running) ...")
-                events = follow(run, shown.position)
+                events = follow(run, shown.position, process)
                 continue
             if found is None:
                 continue

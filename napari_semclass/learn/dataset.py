@@ -9,6 +9,7 @@ from math import isfinite
 from pathlib import Path
 from typing import Literal
 
+from napari_semclass.classify.inputs import OVERLAY_SUFFIX
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import SUFFIXES, GreyRange, Micrograph
 
@@ -184,6 +185,8 @@ def _found_of_category(root: Path, folder: Path, part: Part, ignored: list[str])
         name = _below(root, entry)
         if _is_picture(entry):
             pictures.append(Picture(entry, folder.name, group=name, part=part))
+        elif entry.name.endswith(OVERLAY_SUFFIX):
+            ignored.append(f"{name}: is an overlay that classifying drew.")
         elif entry.is_dir():
             ignored.append(f"{name}: is a folder inside a category; list its pictures in a {MANIFEST} or move them up.")
         else:
@@ -203,7 +206,7 @@ def _visible(folder: Path) -> list[Path]:
 
 def _is_picture(path: Path) -> bool:
     suffix = path.suffix.lower()
-    return suffix in SUFFIXES and path.is_dir() == (suffix == ".zarr")
+    return suffix in SUFFIXES and path.is_dir() == (suffix == ".zarr") and not path.name.endswith(OVERLAY_SUFFIX)
 
 
 def _below(root: Path, path: Path) -> str:

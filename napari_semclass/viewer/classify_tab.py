@@ -28,6 +28,7 @@ from napari_semclass.viewer.layers import (
     predictions_of,
     redraw,
     results,
+    show_only,
     show_scores,
     target_of,
 )
@@ -115,6 +116,8 @@ class ClassifyTab(QWidget):
         except SemclassError as error:
             self.state.say(str(error), problem=True)
             return
+        for layer in layers:
+            show_only(self._viewer, layer, model)
         self._problems = []
         self._last = {way: write(layers, model, settings) for way, write in _WAYS.items()}
         self.state.done = self.state.total = 0

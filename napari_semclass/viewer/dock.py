@@ -100,6 +100,8 @@ class SemClassifier(QWidget):
         if window is not self._main():
             self._main = weakref.ref(window)
             window.installEventFilter(self)
+            # Later: on its first start ever, napari makes its window as wide as all in it would like to be.
+            QTimer.singleShot(0, partial(_fit_screens, window))
 
     def eventFilter(self, watched: Any, event: Any) -> bool:
         """Closing the window while a model is trained asks first."""
@@ -206,6 +208,17 @@ class SemClassifier(QWidget):
 
 def _no_window() -> None:
     """Until the dock is in one."""
+
+
+def _fit_screens(window: QWidget) -> None:
+    """Bring a window that is larger than all screens together back to their size, with all of the dock in sight."""
+    if not isalive(window) or window.isMaximized() or window.isFullScreen():
+        return
+    room = window.screen().availableVirtualGeometry()
+    frame = window.frameGeometry().size() - window.size()
+    if window.width() + frame.width() > room.width() or window.height() + frame.height() > room.height():
+        window.resize(window.size().boundedTo(room.size() - frame))
+        window.move(room.topLeft())
 
 
 def _ask_if_open(window: QWidget, run: Run) -> None:

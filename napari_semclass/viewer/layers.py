@@ -161,8 +161,17 @@ def new_result(overlay: Overlay) -> Labels:
 
 
 def insert_result(viewer: ViewerModel, overlay: Overlay, labels: Labels) -> None:
-    """Put its layer right above its micrograph."""
+    """Put its layer right above its micrograph, with no other result of it in sight."""
     viewer.layers.insert(_above(viewer, overlay.target.layer), labels)
+    show_only(viewer, overlay.target.layer, overlay.model)
+
+
+def show_only(viewer: ViewerModel, image: Image, model: str) -> None:
+    """Hide what other models said of an image, where there is a result of this one: colours over colours mislead."""
+    said = [labels for labels in results(viewer) if _belongs(labels)[0] == image.unique_id]
+    if any(model_of(labels) == model for labels in said):
+        for labels in said:
+            labels.visible = model_of(labels) == model
 
 
 def redraw(

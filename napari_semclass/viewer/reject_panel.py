@@ -84,10 +84,11 @@ class RejectPanel(QWidget):
         can_tell, on = self._can_tell(), self.sure.isChecked()
         self.sure.setEnabled(can_tell)
         self.least.setEnabled(can_tell and on and len(self._curve()) > 1)
-        reason = "" if can_tell else _NOT_MEASURED
+        # Without a model, as while models are being loaded, nothing can be said of it.
+        reason = "" if can_tell or self._card is None else _NOT_MEASURED
         self.sure.setToolTip(reason or "What the model is not sure of, or what is unlike its training, becomes unknown")
         self.least.setToolTip(reason or ("How sure an answer has to be" if on else "Tick the box on the left first"))
-        self.cost.setText(_NOT_MEASURED if not can_tell else self._cost() if on else _OFF)
+        self.cost.setText(reason if not can_tell else self._cost() if on else _OFF)
 
     def _cost(self) -> str:
         """What the setting does to held-out tiles of the training."""

@@ -62,6 +62,7 @@ class TrainRunPanel(QWidget):
         self.earlier.setToolTip("Trainings of earlier")
         self.take_up = QPushButton()
         self.discard = QPushButton("Discard")
+        self.missing = _words()
         self.where = _words()
         self.progress = CalmBar()
         self.progress.setTextVisible(False)
@@ -94,6 +95,7 @@ class TrainRunPanel(QWidget):
         self.fold = Fold("Log", inside)
         layout = QVBoxLayout(self)
         layout.setContentsMargins(0, 0, 0, 0)
+        layout.addWidget(self.missing)
         layout.addLayout(buttons)
         layout.addLayout(row)
         for widget in (self.where, self.progress, self.speed, self.curves, self.fold):
@@ -142,6 +144,9 @@ class TrainRunPanel(QWidget):
         idle = phase is TrainPhase.IDLE
         busy = "" if idle else "A model is being trained"
         self._enable(self.train, busy or self._state.missing, "Train a model by this plan (Ctrl+Return)")
+        # In sight, too: few look for the reason on a button that is grey.
+        self.missing.setText(self._state.missing)
+        self.missing.setVisible(idle and bool(self._state.missing))
         none = "Nothing is being trained" if idle else "It is stopping" if phase is TrainPhase.STOPPING else ""
         self._enable(self.stop, none, "Stop after the present batch; it can be resumed")
         early = "" if watch is not None and watch.stage is not None else "Nothing is learned yet"

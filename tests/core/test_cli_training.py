@@ -1,6 +1,7 @@
 """`semclass train`, `audit` and `evaluate` as typed: from a folder of pictures to a model and its report."""
 
 import json
+import os
 import re
 import signal
 import subprocess
@@ -12,8 +13,10 @@ import numpy as np
 import pytest
 
 from napari_semclass.cli import main
+from napari_semclass.errors import OutputError
 from napari_semclass.learn.events import EpochDone, read_events
-from napari_semclass.learn.run import Run
+from napari_semclass.learn.plan import read_plan
+from napari_semclass.learn.run import Pulse, Run, Task
 
 TINY = ["--set", "backbone=test_resnet", "--set", "pretrained=none", "--set", "tile=32", "--set", "stride=32"]
 
@@ -46,6 +49,45 @@ def test_a_model_is_trained_found_by_name_used_and_judged(data, capfd):
     metrics = json.loads((data.parent / "report" / "metrics.json").read_text())
     assert metrics["n_images"] == 12
     assert (data.parent / "report" / "report.html").stat().st_size > 1000
+
+
+# What `pip install ".[all]"` does not bring. The tests' own environment has all of it.
+EXTRAS = (
+    *("accelerate", "anywidget", "bioimageio", "distributed", "onnx", "onnxruntime", "onnxscript", "openvino"),
+    *("playwright", "pyarrow", "sigstore"),
+)
+
+
+def test_training_and_classifying_need_nothing_that_only_an_extra_brings(data, tmp_path):
+    hidden = tmp_path / "hidden"
+    hidden.mkdir()
+    for name in EXTRAS:
+        (hidden / f"{name}.py").write_text(f"raise ModuleNotFoundError('No module named {name}', name={name!r})")
+    # The processes that it starts find the same.
+    paths = os.pathsep.join((str(hidden), os.environ.get("PYTHONPATH", "")))
+    stage = ["--set", "stages=[{size = 32, epochs = 1, batch = 16}]"]
+    train = ["train", "data", "--out", "mine", "--recipe", "quick", *TINY, *stage]
+    classify = ["classify", "data", "--out", "results", "--model", "mine"]
+    code = f"import sys; from napari_semclass.cli import main; sys.exit(main({train}) or main({classify}))"
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", code],
+        env={**os.environ, "PYTHONPATH": paths},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "results" / "summary.csv").is_file()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform == "win32", reason="a script stands in for Python")
+def test_a_trainer_that_cannot_even_start_is_quoted(data, tmp_path, monkeypatch, capfd):
+    broken = tmp_path / "python"
+    broken.write_text("#!/bin/sh\necho \"NameError: name 'Accelerator' is not defined\" >&2\nexit 1\n")
+    broken.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(broken))
+    assert main(["train", "data", "--out", "mine", "--recipe", "quick", *TINY, "--dry-run"]) == 2
+    assert "broke off before it began (NameError: name 'Accelerator' is not defined)." in capfd.readouterr().err
 
 
 @pytest.mark.slow
@@ -117,6 +159,24 @@ def test_mistakes_get_one_sentence_before_anything_starts(data, capfd):
     (data.parent / "mine.safetensors").write_text("mine")
     assert "is there already" in refused(capfd, "data", "--out", "mine.safetensors")
     assert (data.parent / "mine.safetensors").read_text() == "mine"
+
+
+def test_a_name_is_free_again_after_a_training_that_learned_nothing(data, capfd, monkeypatch):
+    def begin(run):
+        raise OutputError(f"begun with {run.load()[1].data}")
+
+    monkeypatch.setattr("napari_semclass.retrain.start", begin)
+    run = Run("mine.run")
+    run.create(read_plan("quick"), Task("unsorted", "mine.safetensors", "mine", "mine", "cpu"))
+    pulse = Pulse(run)
+    pulse.start()
+    pulse.say("failed", "unsorted: holds no labelled pictures.")
+    pulse.end()
+    assert "begun with" in refused(capfd, "data", "--out", "mine.safetensors", *TINY)
+    assert run.load()[1].data == str(data)
+    # What was learned is not thrown away so easily.
+    run.checkpoint.write_bytes(b"learned")
+    assert "is there already" in refused(capfd, "data", "--out", "mine.safetensors", *TINY)
 
 
 def test_weights_that_are_not_here_are_said_with_those_that_are(data, capfd, monkeypatch):

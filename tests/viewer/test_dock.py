@@ -309,6 +309,39 @@ def test_running_again_brings_the_same_overlay_up_to_date(dock, viewer, idle, qt
     assert len([layer for layer in viewer.layers if isinstance(layer, Labels)]) == 1
 
 
+def test_what_another_model_said_is_hidden(dock, viewer, idle, qtbot, three_bands, tiny_model, tmp_path):
+    def shown():
+        return [layer.name for layer in results(viewer) if layer.visible]
+
+    viewer.add_image(three_bands, name="bands")
+    viewer.add_image(three_bands, name="others")
+    dock.inputs.micrographs.setCurrentIndex(dock.inputs.micrographs.findText("bands"))
+    click(qtbot, dock.classifying.run.classify)
+    idle()
+    save_model(tiny_model.network, tiny_model.card, tmp_path / "second.safetensors")
+    assert dock._add_model_file(str(tmp_path / "second.safetensors"))
+    click(qtbot, dock.classifying.run.classify)
+    idle()
+    assert shown() == ["bands · second"]
+    # Both to compare, as the user wants it, until one of them is asked for again.
+    for layer in results(viewer):
+        layer.visible = True
+    dock.inputs.models.setCurrentIndex(dock.inputs.models.findData("tiny"))
+    dock.inputs.models.activated.emit(dock.inputs.models.currentIndex())
+    click(qtbot, dock.classifying.run.classify)
+    idle()
+    assert shown() == ["bands · tiny"]
+
+
+def test_a_window_wider_than_the_screen_is_brought_back_when_the_dock_opens(viewer, qtbot):
+    window = viewer.window._qt_window
+    room = window.screen().availableVirtualGeometry()
+    window.resize(room.width() + 300, 600)
+    viewer.window.add_plugin_dock_widget("napari-semclass", "SEM classifier")
+    qtbot.waitUntil(lambda: window.width() <= room.width())
+    assert window.height() == 600
+
+
 def test_an_overlay_follows_an_image_that_was_moved(dock, viewer, idle, qtbot, three_bands):
     image = viewer.add_image(three_bands, name="bands")
     click(qtbot, dock.classifying.run.classify)

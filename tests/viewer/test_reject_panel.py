@@ -32,6 +32,15 @@ def labels_of(viewer):
     return {int(label) for label in np.unique(results(viewer)[0].data)}
 
 
+def test_it_blames_no_model_while_there_is_none(qtbot, tiny_card):
+    panel = RejectPanel()
+    qtbot.addWidget(panel)
+    assert panel.cost.text() == ""
+    assert not panel.sure.isEnabled()
+    panel.set_card(tiny_card)
+    assert "has not measured" in panel.cost.text()
+
+
 def test_the_slider_changes_what_is_shown_and_computes_nothing(
     wary_file, dock, viewer, idle, qtbot, three_bands, monkeypatch
 ):

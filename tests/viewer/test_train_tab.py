@@ -254,6 +254,9 @@ def test_a_name_that_will_not_do_is_said(tab, name, sentence):
     tab.plan.name.setText(name)
     assert not tab.desk.panel.train.isEnabled()
     assert sentence in tab.desk.panel.train.toolTip()
+    assert sentence in tab.desk.panel.missing.text()
+    tab.plan.name.setText("another")
+    assert tab.desk.panel.missing.isHidden()
 
 
 @pytest.mark.slow

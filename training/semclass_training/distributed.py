@@ -1,11 +1,8 @@
 """Several processes that learn together: fastai's support of accelerate, with batches that are divided already."""
 
-import os
 from typing import Any
 
 from fastai.distributed import DistributedTrainer
-
-from semclass_training.loaders import Share
 
 
 class Together(DistributedTrainer):  # type: ignore[misc]
@@ -31,8 +28,3 @@ class Together(DistributedTrainer):  # type: ignore[misc]
 
     def _wrap_dl(self, dl: Any) -> Any:
         return dl
-
-
-def this_share() -> Share:
-    """Tell which this process is among those that `accelerate launch` or torchrun started."""
-    return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))

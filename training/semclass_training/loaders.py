@@ -1,5 +1,6 @@
 """Batches for fastai's Learner: tiles that are in memory already, drawn, varied and standardised in one go."""
 
+import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -21,6 +22,11 @@ class Share:
 
     rank: int = 0
     processes: int = 1
+
+
+def this_share() -> Share:
+    """Tell which this process is among those that `accelerate launch` or torchrun started."""
+    return Share(int(os.environ.get("RANK", "0")), int(os.environ.get("WORLD_SIZE", "1")))
 
 
 class TileLoader:

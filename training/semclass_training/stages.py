@@ -14,7 +14,7 @@ from fastai.learner import Recorder
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_semclass.errors import DeviceError, brief
+from napari_semclass.errors import DeviceError, SettingsError, brief
 from napari_semclass.learn.events import BatchDone, EpochDone, StageBegun, Warned
 from napari_semclass.learn.plan import Plan, Stage
 from napari_semclass.learn.tiles import Samples
@@ -302,7 +302,12 @@ def distribute(parts: Parts, share: Share) -> None:
     """Average gradients over the processes that train together, through fastai's support of accelerate."""
     if share.processes == 1:
         return
-    from semclass_training.distributed import Together
+    try:
+        from semclass_training.distributed import Together
+    except (ImportError, NameError) as error:  # fastai's module names what it could not import
+        raise SettingsError(
+            "Training in several processes needs accelerate: pip install 'napari-semclass[distributed]'."
+        ) from error
 
     parts.learner.add_cb(Together())
 

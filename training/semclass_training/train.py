@@ -33,8 +33,8 @@ from napari_semclass.model.device import choose_device, describe
 from napari_semclass.writing import replacing
 from semclass_training.callbacks import unwrapped
 from semclass_training.checkpoint import read_memory, write_memory
-from semclass_training.distributed import this_share
 from semclass_training.finish import blended, conclude
+from semclass_training.loaders import this_share
 from semclass_training.prepare import (
     Prepared,
     at_size,

@@ -55,6 +55,15 @@ def test_the_hash_follows_content_not_order_or_place(tmp_path):
     assert len(here) == 64
 
 
+def test_overlays_that_were_written_among_the_pictures_are_no_pictures(tmp_path):
+    (tmp_path / "pores").mkdir()
+    for name in ("a.png", "a.overlay.png"):
+        (tmp_path / "pores" / name).write_bytes(b"pixels")
+    found = read_dataset(tmp_path)
+    assert [one.path.name for one in found.pictures] == ["a.png"]
+    assert found.ignored == ("pores/a.overlay.png: is an overlay that classifying drew.",)
+
+
 @pytest.mark.parametrize("change", ["pixels", "category", "group"])
 def test_the_hash_changes_with_anything_that_changes_what_is_learned(tmp_path, change):
     before = data_sha256(read_manifest(make_data(tmp_path / "before")))

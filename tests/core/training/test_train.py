@@ -338,6 +338,16 @@ def test_a_process_that_dies_is_told_of_in_one_sentence(plan, make_run):
     assert "resume" in last.sentence
 
 
+def test_a_process_that_is_slow_to_begin_is_waited_for_while_it_lives(plan, make_run, monkeypatch):
+    monkeypatch.setattr("napari_semclass.retrain._STARTING_S", 0.0)
+    run = make_run(plan)
+    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as process:
+        news = follow(run, 0, process)
+        assert next(news) is None
+        process.communicate(b"\n")
+        assert isinstance([found for found in news if found is not None][-1][1], Failed)
+
+
 def test_a_run_is_stopped_from_outside(plan, make_run):
     run = make_run(replace(plan, stages=(Stage(48, epochs=500, batch=8),)))
     start(run)
