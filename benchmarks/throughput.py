@@ -30,7 +30,8 @@ from PIL import Image
 from results import keep
 from scipy.ndimage import gaussian_filter
 
-from napari_semclass import Batch, Micrograph, Model, Settings, load_model
+from napari_semclass import Micrograph, Model, Settings, load_model
+from napari_semclass.classify import Batch
 from napari_semclass.memory import keep_freed_memory
 from napari_semclass.model.device import choose_device
 
