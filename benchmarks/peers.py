@@ -1,7 +1,7 @@
 """Ours against what else one would use: the same network, weights and tiles, pixels in memory, end to end.
 
     python benchmarks/peers.py [--network starter] [--network resnet50] [--rounds 7] [--side 6] [--threads 1]
-                               [--tia PYTHON] [--as-command] [--keep]
+                               [--tia PYTHON] [--keep]
 
 Against the bare forward pass on ready input (the best of a few settings, in our precision), a loop as WSInfer's
 (DataLoader, PIL crop, torchvision's Resize, ToTensor and Normalize, float32 in torch's usual layout, batches of 32),
@@ -10,9 +10,12 @@ of 32), which needs a Python of its own: `--tia` is the interpreter of an enviro
 are asked in turn, round by round. Ours is asked with torch and with OpenVINO, at fp32 and at bf16, and what share of
 the tiles each answers as torch does at fp32 is printed. ResNet-50 has random weights, which does not matter for speed.
 
+Ours and the bare forward pass run in this process, with the memory settings of `semclass`, which is a process of its
+own. The others run in processes of their own, each twice: as they come, and with the same memory settings, which none
+of them makes.
+
 Ratios of processor time come first: on a busy machine it is what a job itself costs. With one thread it is also the
-time of a quiet machine; wall time is given besides. `--as-command` gives all of them the memory settings of
-`semclass`, which is a process of its own. `--keep` writes `results/peers_NETWORK.json`.
+time of a quiet machine; wall time is given besides. `--keep` writes `results/peers_NETWORK.json`.
 """
 
 import argparse
@@ -34,7 +37,7 @@ from scipy.ndimage import gaussian_filter
 from torch import Tensor, nn
 from torchvision.transforms import v2
 
-from napari_semclass import Micrograph, Model, Settings, classification_steps, load_model
+from napari_semclass import Micrograph, Model, Settings, classification_steps, load_model, memory
 from napari_semclass.memory import keep_freed_memory
 from napari_semclass.model import build_network
 from napari_semclass.model.device import PRECISIONS, choose_device
@@ -55,7 +58,10 @@ from tiatoolbox.models.engine.patch_predictor import PatchPredictor
 from tiatoolbox.models.engine.io_config import IOPatchPredictorConfig
 from tiatoolbox.models.models_abc import ModelABC
 logger.setLevel(logging.ERROR)
-backbone, weights, tiles, threads = sys.argv[1:]
+backbone, weights, tiles, threads, memory = sys.argv[1:]
+if memory:
+    exec(open(memory).read())
+    keep_freed_memory()
 torch.set_num_threads(int(threads))
 class Net(ModelABC):
     def __init__(self):
@@ -76,23 +82,20 @@ config = IOPatchPredictorConfig(
     patch_input_shape=patches.shape[1:3], input_resolutions=[{"units": "baseline", "resolution": 1.0}],
     stride_shape=patches.shape[1:3],
 )
-print(f"ready tiatoolbox {tiatoolbox.__version__} torch {torch.__version__}", flush=True)
+print(f"ready tiatoolbox {tiatoolbox.__version__}, torch {torch.__version__}, timm {timm.__version__}", flush=True)
 for _ in sys.stdin:
     wall, cpu = time.perf_counter(), time.process_time()
     predictor.run(patches, patch_mode=True, ioconfig=config, output_type="dict", return_probabilities=True)
     print("spent", time.process_time() - cpu, time.perf_counter() - wall, flush=True)
 """
+# What each of the other processes is given: the backbone's name, its weights, tiles, threads, memory.py or nothing.
+_Given = tuple[str, str, str, str, str]
 
 
-class Tia:
-    """TIAToolbox in its own interpreter, asked round by round."""
+class Outside:
+    """Another tool in a process of its own, asked round by round."""
 
-    def __init__(self, python: str, backbone: str, network: nn.Module, tiles: NDArray[np.uint8], threads: int) -> None:
-        self._folder = tempfile.TemporaryDirectory()
-        weights, pixels = Path(self._folder.name) / "weights.pt", Path(self._folder.name) / "tiles.npy"
-        torch.save(network.state_dict(), weights)
-        np.save(pixels, tiles)
-        command = [python, "-W", "ignore", "-c", _TIA, backbone, str(weights), str(pixels), str(threads)]
+    def __init__(self, command: Sequence[str]) -> None:
         self._process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
         )
@@ -109,7 +112,6 @@ class Tia:
     def close(self) -> None:
         """End it."""
         self._process.communicate()
-        self._folder.cleanup()
 
     def _heard(self, word: str) -> list[str]:
         assert self._process.stdout is not None  # noqa: S101 - it is a pipe
@@ -117,7 +119,44 @@ class Tia:
             first, *rest = line.split() or [""]
             if first == word:
                 return rest
-        raise SystemExit("TIAToolbox ended; try its interpreter by hand")
+        raise SystemExit(f"ended: {self._process.args}; try it by hand")
+
+
+def serve(tool: str, given: _Given) -> None:
+    """Be one of the other tools: a round for each line of stdin."""
+    backbone, weights, pixels, threads, memory = given
+    if memory:
+        keep_freed_memory()
+    torch.set_num_threads(int(threads))
+    network = build_network(backbone, 10)
+    network.load_state_dict(torch.load(weights, weights_only=True))
+    run = _LOOPS[tool](network, Tiles(np.vstack([np.hstack(row) for row in _square(np.load(pixels))])))
+    print(f"ready torch {torch.__version__}", flush=True)
+    for _ in sys.stdin:
+        cpu, wall = timed(run)
+        print("spent", cpu, wall, flush=True)
+
+
+def _square(tiles: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    side = round(len(tiles) ** 0.5)
+    return tiles.reshape(side, side, TILE, TILE)
+
+
+def others(
+    folder: Path, backbone: str, network: nn.Module, tiles: NDArray[np.uint8], threads: int, tia: str | None
+) -> dict[str, Outside]:
+    """Start all of them, each without and with our memory settings; by label."""
+    weights, pixels = folder / "weights.pt", folder / "tiles.npy"
+    torch.save(network.state_dict(), weights)
+    np.save(pixels, tiles)
+    programs = {name: [sys.executable, "-W", "ignore", __file__, "--serve", name] for name in _LOOPS}
+    if tia:
+        programs["TIAToolbox PatchPredictor"] = [tia, "-W", "ignore", "-c", _TIA]
+    return {
+        f"{name}{said}": Outside([*program, backbone, str(weights), str(pixels), str(threads), given])
+        for name, program in programs.items()
+        for said, given in (("", ""), (", our memory settings", str(memory.__file__)))
+    }
 
 
 class Tiles(torch.utils.data.Dataset[Tensor]):
@@ -140,7 +179,8 @@ class Tiles(torch.utils.data.Dataset[Tensor]):
 def ours(model: Model, micrograph: Micrograph, way: str) -> Callable[[], NDArray[np.float32]]:
     """A whole classification, grey range and result included; gives the probabilities."""
     runtime, precision = way.split()
-    settings = Settings(precision=precision, runtime=runtime, device="cpu", batch=best_batch(model, way))
+    batch = None if runtime == "openvino" else best_batch(model, way)
+    settings = Settings(precision=precision, runtime=runtime, device="cpu", batch=batch)
 
     def run() -> NDArray[np.float32]:
         *_, last = classification_steps(micrograph, model, settings)
@@ -198,6 +238,9 @@ def fastai_loop(network: nn.Module, tiles: Tiles) -> Callable[[], object]:
     return run
 
 
+_LOOPS = {"WSInfer-style loop": wsinfer_loop, "fastai get_preds": fastai_loop}
+
+
 def timed(run: Callable[[], object]) -> Spent:
     """Processor and wall seconds of one call."""
     wall, cpu = time.perf_counter(), time.process_time()
@@ -231,34 +274,31 @@ def measure(name: str, side: int, rounds: int, threads: int, tia: str | None) ->
     field = gaussian_filter(np.random.default_rng(0).normal(size=(side * TILE, side * TILE)), 2)
     pixels = (255 * (field - field.min()) / np.ptp(field)).astype(np.uint8)
     micrograph = Micrograph(pixels, source="noise", known_bars=())
-    tiles = Tiles(pixels)
     cut = pixels.reshape(side, TILE, side, TILE).swapaxes(1, 2).reshape(-1, TILE, TILE)
     answers = {way: ours(model, micrograph, way)().argmax(axis=1) for way in WAYS}
     contestants: dict[str, Callable[[], object]] = {}
     for way in WAYS:
         contestants[f"ours, {way}"] = ours(model, micrograph, way)
-        contestants[f"bare forward, {way}"] = bare(model, len(tiles), way, best_batch(model, way))
-    contestants["WSInfer-style loop"] = wsinfer_loop(peer, tiles)
-    contestants["fastai get_preds"] = fastai_loop(peer, tiles)
-    outside = Tia(tia, model.card.backbone if name == "starter" else name, peer, cut, threads) if tia else None
+        contestants[f"bare forward, {way}"] = bare(model, len(cut), way, best_batch(model, way))
     spent = []
-    for count in range(rounds + 1):  # the first one prepares memory and kernels
-        each = {label: timed(run) for label, run in contestants.items()}
-        if outside is not None:
-            each["TIAToolbox PatchPredictor"] = outside()
-        spent += [each] if count else []
-        print(name, {label: round(cpu, 2) for label, (cpu, _) in each.items()}, file=sys.stderr, flush=True)
-    if outside is not None:
-        outside.close()
+    with tempfile.TemporaryDirectory() as folder:
+        outside = others(Path(folder), model.card.backbone if name == "starter" else name, peer, cut, threads, tia)
+        for count in range(rounds + 1):  # the first one prepares memory and kernels
+            each = {label: timed(run) for label, run in contestants.items()}
+            each |= {label: run() for label, run in outside.items()}
+            spent += [each] if count else []
+            print(name, {label: round(cpu, 2) for label, (cpu, _) in each.items()}, file=sys.stderr, flush=True)
+        for run in outside.values():
+            run.close()
     agreement = {way: float((answer == answers[WAYS[0]]).mean()) for way, answer in answers.items()}
-    found: dict[str, object] = {"tiles": len(tiles), "agreement": agreement}
+    found: dict[str, object] = {"tiles": len(cut), "agreement": agreement}
     found["ms_per_tile"] = {
-        label: round(1e3 * statistics.median(each[label][0] for each in spent) / len(tiles), 2) for label in spent[0]
+        label: round(1e3 * statistics.median(each[label][0] for each in spent) / len(cut), 2) for label in spent[0]
     }
     for way in WAYS:
-        others = [label for label in spent[0] if "," not in label or label == f"bare forward, {way}"]
-        found[way] = {label: compared(spent, f"ours, {way}", label) for label in others}
-    return found | ({"tia": outside.version} if outside is not None else {})
+        labels = [*outside, f"bare forward, {way}"]
+        found[way] = {label: compared(spent, f"ours, {way}", label) for label in labels}
+    return found | {"others": {label: run.version for label, run in outside.items()}}
 
 
 def main() -> None:
@@ -270,14 +310,15 @@ def main() -> None:
     arguments.add_argument("--threads", type=int, default=1)
     arguments.add_argument("--tia", metavar="PYTHON", help="an interpreter with tiatoolbox")
     arguments.add_argument("--keep", action="store_true")
-    arguments.add_argument("--as-command", action="store_true", help="keep freed memory, as `semclass` does, for all")
+    arguments.add_argument("--serve", nargs=6, help=argparse.SUPPRESS)
     options = arguments.parse_args()
-    if options.as_command:
-        keep_freed_memory()
+    if options.serve:
+        serve(options.serve[0], tuple(options.serve[1:]))
+        return
+    keep_freed_memory()
     torch.set_num_threads(options.threads)
     for name in options.network or ["starter", "resnet50"]:
         report = {"network": name, "threads": options.threads, "rounds": options.rounds}
-        report["freed_memory"] = "kept, for all" if options.as_command else "returned"
         report |= measure(name, options.side, options.rounds, options.threads, options.tia)
         if options.keep:
             keep(f"peers_{name}", report)

@@ -39,11 +39,50 @@ def many_files(found: dict[str, Any]) -> Figure:
     return figure
 
 
+def startup(found: dict[str, Any]) -> Figure:
+    """Processor seconds until something happens."""
+    seconds = {what: spent for what, (spent, _) in found["processor_and_wall_s"].items()}
+    figure = Figure(figsize=(7, 0.6 + 0.28 * len(seconds)), layout="constrained")
+    axes = figure.add_subplot()
+    bars = axes.barh(list(seconds), list(seconds.values()), color="#0072b2")
+    axes.bar_label(bars, fmt="%.2f", padding=3)
+    axes.invert_yaxis()
+    axes.set_xlabel("processor seconds of a new process")
+    axes.set_title(found["machine"]["processor"], fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+def throughput(found: dict[str, Any]) -> Figure:
+    """Share of the bare forward pass that is left, from memory and from files, with its range."""
+    ways = found["ways"]
+    kinds = [kind for kind in next(iter(ways.values())) if kind != "bare_batch"]
+    figure = Figure(figsize=(7, 0.8 + 0.3 * len(ways) * len(kinds)), layout="constrained")
+    axes = figure.add_subplot()
+    labels = [f"{way}, {kind}" for way in ways for kind in kinds]
+    median, least, most = zip(*(ways[way][kind]["processor"] for way in ways for kind in kinds), strict=True)
+    below, above = (
+        [m - a for m, a in zip(median, least, strict=True)],
+        [b - m for m, b in zip(median, most, strict=True)],
+    )
+    bars = axes.barh(labels, median, xerr=(below, above), color="#0072b2", ecolor="#444444")
+    axes.bar_label(bars, fmt="%.2f", padding=12)
+    axes.axvline(1, color="#999999", linewidth=1)
+    axes.invert_yaxis()
+    axes.set_xlabel("speed over that of the bare forward pass (processor time; median, least, most)")
+    axes.set_title(found["machine"]["processor"], fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+_DRAWN = {"peers": peers, "many": many_files, "startup": startup, "throughput": throughput}
+
+
 def main() -> None:
     """Draw whatever is there."""
     mpl.rcParams["svg.hashsalt"] = "semclass"  # the same figure is the same file
     for path in sorted(FOLDER.glob("*.json")):
-        draw = {"peers": peers, "many": many_files}.get(path.stem.partition("_")[0])
+        draw = _DRAWN.get(path.stem.partition("_")[0])
         if draw is not None:
             figure = draw(json.loads(path.read_text(encoding="utf-8")))
             figure.savefig(IMAGES / f"perf-{path.stem.replace('_', '-')}.svg", metadata={"Date": None})

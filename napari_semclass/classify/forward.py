@@ -90,8 +90,10 @@ class Forward:
         """
         stack = torch.from_numpy(tiles)
         while True:
+            # Of OpenVINO's features all tiles are answered at once.
+            most = self.batch if self.body is None else len(stack)
             try:
-                parts = [self._answers(part.to(self.device)) for part in torch.split(stack, self.batch)]
+                parts = [self._answers(part.to(self.device)) for part in torch.split(stack, most)]
                 strange = [part for _, part in parts if part is not None]
                 return (
                     torch.cat([part for part, _ in parts]).numpy(),
@@ -168,10 +170,19 @@ class Forward:
             raise ModelError(f"model {name}: its answer is not a number (NaN); the model is damaged, train it again.")
 
     def _mean(self, views: list[Tensor]) -> tuple[Tensor, Tensor | None]:
-        answers = [self.model.answers(view, self.precision, self.body) for view in views]
+        body = None if self.body is None else self._features
+        answers = [self.model.answers(view, self.precision, body) for view in views]
+        if len(answers) == 1:
+            shares, one = answers[0]
+            return shares.cpu(), None if one is None else one.cpu()
         strange = [each for _, each in answers if each is not None]
         mean = torch.stack([each for each, _ in answers]).mean(dim=0).cpu()
         return mean, torch.stack(strange).mean(dim=0).cpu() if strange else None
+
+    def _features(self, tiles: Tensor) -> Tensor:
+        """Of OpenVINO, a batch at a time."""
+        assert self.body is not None  # noqa: S101 - asked for with one only
+        return torch.cat([self.body(part) for part in torch.split(tiles, self.batch)])
 
 
 def _dihedral(tiles: Tensor) -> list[Tensor]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
 from napari_semclass.classify.caption import PAPER, Caption, Entry
+from napari_semclass.classify.png import write_png
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.show import tiles_text
 from napari_semclass.errors import SettingsError
@@ -53,17 +54,16 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
     caption = _caption(prediction, micrograph)
     scale, width = _layout(micrograph.shape, caption)
     grey = _scaled(micrograph, _levels(prediction, micrograph), scale)
-    picture = np.repeat(np.rint(grey * 255).astype(np.uint8)[..., None], 3, axis=2)
-    if not prediction.whole:
-        tint, covered = _tint(prediction, grey.shape)
-        tinted = (1 - opacity) * (grey * 255)[..., None] + opacity * tint.astype(np.float32)
-        np.copyto(picture, np.rint(tinted).astype(np.uint8), where=covered[..., None])
+    picture = np.repeat(grey[..., None], 3, axis=2) if prediction.whole else _tinted(prediction, grey, opacity)
     height, picture_width = grey.shape
-    canvas = Image.new("RGB", (width, height + caption.height(width)), PAPER)
-    canvas.paste(Image.fromarray(picture), (0, 0))
-    caption.draw(ImageDraw.Draw(canvas), height, width, scale, picture_width)
+    strip = Image.new("RGB", (width, caption.height(width)), PAPER)
+    caption.draw(ImageDraw.Draw(strip), 0, width, scale, picture_width)
+    sheet = np.empty((height + strip.height, width, 3), dtype=np.uint8)
+    sheet[:height, :picture_width] = picture
+    sheet[:height, picture_width:] = PAPER
+    sheet[height:] = np.asarray(strip)
     with replacing(Path(path)) as temporary:
-        canvas.save(temporary, "PNG", compress_level=2)  # of noise, higher levels take four times as long for nothing
+        write_png(sheet, temporary)
 
 
 def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:
@@ -106,27 +106,39 @@ def _levels(prediction: Prediction, micrograph: Micrograph) -> GreyRange:
     return GreyRange(*made) if made else grey_range(micrograph, 0.5, 99.5)
 
 
-def _scaled(micrograph: Micrograph, levels: GreyRange, scale: float) -> NDArray[np.float32]:
-    """The whole micrograph at display size, grey levels in [0, 1]."""
+def _scaled(micrograph: Micrograph, levels: GreyRange, scale: float) -> NDArray[np.uint8]:
+    """The whole micrograph at display size, in 256 grey levels."""
     height, width = micrograph.shape
     factor = max(1, int(1 / scale))
     field = shrink(micrograph, levels, factor, (0, height))
+    field *= 255
+    grey = np.rint(field, out=field).astype(np.uint8)
     size = _display(width, scale), _display(height, scale)
-    if field.shape == size[::-1]:
-        return field
+    if grey.shape == size[::-1]:
+        return grey
     # The last block of `shrink` may reach over the edge: the part resampled ends where the micrograph does.
     part = (0, 0, width / factor, height / factor)
     method = Image.Resampling.BICUBIC if scale > 1 else Image.Resampling.LANCZOS
-    return np.clip(np.asarray(Image.fromarray(field).resize(size, method, part), dtype=np.float32), 0, 1)
+    return np.asarray(Image.fromarray(grey).resize(size, method, part))
 
 
-def _tint(prediction: Prediction, size: tuple[int, ...]) -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """Colour (height, width, 3) of the cell under each display pixel's centre, and where there is one."""
+def _tinted(prediction: Prediction, grey: NDArray[np.uint8], opacity: float) -> NDArray[np.uint8]:
+    """A grey picture (height, width) in the colour of the cell under each display pixel's centre, (height, width, 3).
+
+    Looked up in a table of colours by label and grey level; where there is no cell the picture stays grey.
+    """
     y, x = (
         ((np.arange(shown) + 0.5) * length / shown).astype(np.int64)
-        for shown, length in zip(size, prediction.grid.shape, strict=True)
+        for shown, length in zip(grey.shape, prediction.grid.shape, strict=True)
     )
     cells = prediction.cells()
-    labels = cells.expand(cells.labels(), y, x)
-    colors = np.array([(0, 0, 0), *(ImageColor.getrgb(c.color) for c in prediction.answers)], dtype=np.uint8)
-    return colors[labels], labels > 0
+    colors = np.array([ImageColor.getrgb(answer.color) for answer in prediction.answers], dtype=np.float32)
+    level = np.arange(256, dtype=np.float32)[:, None]
+    table = np.zeros((1 + len(colors), 256, 4), dtype=np.uint8)  # of 4 bytes, to be looked up as one number
+    table[0, :, :3] = level
+    # Rounded apart, so that from pixel to pixel all channels change alike: a quarter smaller as PNG.
+    tinted = np.rint((1 - opacity) * level) + np.rint(opacity * colors[:, None])
+    table[1:, :, :3] = np.minimum(tinted, 255)
+    place = cells.expand(256 * cells.labels().astype(np.intp), y, x) + grey
+    found = np.take(table.view(np.uint32), place).view(np.uint8)
+    return found.reshape(*grey.shape, 4)[..., :3]

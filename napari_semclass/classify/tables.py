@@ -144,9 +144,10 @@ def _tile_lines(prediction: Prediction) -> Iterator[list[Any]]:
     columns = len(prediction.grid.columns)
     answers, boxes = prediction.tile_categories(), prediction.grid.boxes()
     scale = length_cell(prediction.pixel_size), prediction.pixel_size_source
+    names = [answer.name for answer in prediction.answers]
     for index in np.flatnonzero(prediction.done):
         values = prediction.probabilities[index].tolist()
-        name = prediction.answers[answers[index]].name
+        name = names[answers[index]]
         strange = None if prediction.strangeness is None else float(prediction.strangeness[index])
         yield [*divmod(int(index), columns), *boxes[index].tolist(), name, max(values), *values, *scale, strange]
 
@@ -154,10 +155,11 @@ def _tile_lines(prediction: Prediction) -> Iterator[list[Any]]:
 def _features(prediction: Prediction) -> Iterator[dict[str, Any]]:
     cells = prediction.cells()
     labels, confidence = cells.labels(), cells.confidence()
+    names, answers = prediction.names, prediction.answers
     for row, column in np.argwhere(labels != NOT_CLASSIFIED):
         y0, y1 = cells.y_edges[row : row + 2].tolist()
         x0, x1 = cells.x_edges[column : column + 2].tolist()
-        category = prediction.answers[labels[row, column] - 1]
+        category = answers[labels[row, column] - 1]
         yield {
             "type": "Feature",
             "geometry": {"type": "Polygon", "coordinates": [[[x0, y0], [x1, y0], [x1, y1], [x0, y1], [x0, y0]]]},
@@ -167,7 +169,7 @@ def _features(prediction: Prediction) -> Iterator[dict[str, Any]]:
                 "confidence": round(float(confidence[row, column]), 6),
                 "pixel_size_m": prediction.pixel_size,
                 "classification": {"name": category.name, "color": list(bytes.fromhex(category.color[1:]))},
-                "measurements": _measurements(prediction.names, cells.probabilities[row, column]),
+                "measurements": _measurements(names, cells.probabilities[row, column]),
             },
         }
 

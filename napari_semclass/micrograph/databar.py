@@ -13,6 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
 
+from napari_semclass.micrograph.percentiles import percentiles
+
 _Floats = NDArray[np.floating[Any]]
 _Flags = NDArray[np.bool_]
 
@@ -118,9 +120,11 @@ def _normalised(pixels: NDArray[Any]) -> _Floats | None:
     """Return fewer columns scaled to about 0..1, or None for a picture of one grey level."""
     width = pixels.shape[1]
     margin = round(width * _MARGIN)
-    grey = pixels[:, margin : width - margin : max(1, width // _MOST_COLUMNS)].astype(np.float64)
+    some = np.ascontiguousarray(pixels[:, margin : width - margin : max(1, width // _MOST_COLUMNS)])
+    grey = some.astype(np.float64)
     finite = np.isfinite(grey)
-    low, middle, high = np.percentile(grey[finite], (0.1, 50, 99.9)) if finite.any() else (0, 0, 0)
+    known = some if some.dtype in (np.uint8, np.uint16) else grey[finite]
+    low, middle, high = percentiles(known, 0.1, 50, 99.9) if known.size else (0, 0, 0)
     if high <= low:
         return None
     grey[~finite] = middle

@@ -5,6 +5,7 @@ import torch
 from napari_semclass.errors import DeviceError, SettingsError
 
 DEVICES = ("auto", "cpu", "cuda", "mps")
+OPENVINO_BATCH = 4  # tiles at once; larger ones were slower on every network and precision that was tried
 PRECISIONS = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn.utils.fusion import fuse_conv_bn_weights
 
-from napari_semclass.model.network import Model
+from napari_semclass.model.network import Model, changes
 
 _SIDE = 64  # of the picture that both networks are shown
 _ALIKE = 1e-3  # largest difference of their scores, over the largest score
@@ -31,7 +31,7 @@ def folded(model: Model) -> Model:
     be followed. Takes some tenths of a second, once for each network.
     """
     network = model.network
-    state = sum(tensor._version for tensor in network.state_dict().values() if not tensor.is_inference())
+    state = changes(network)
     known = _KNOWN.get(network)
     if known is None or known[0] != state:
         try:

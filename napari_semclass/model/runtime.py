@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from napari_semclass.errors import SettingsError, brief
 from napari_semclass.model.card import Preprocessing
-from napari_semclass.model.network import Model
+from napari_semclass.model.network import Model, changes
 
 _HINTS = {torch.float32: "f32", torch.bfloat16: "bf16"}
 
@@ -92,8 +92,7 @@ def _compiled(model: Model, precision: torch.dtype) -> Any:
 
     network, threads = model.network, torch.get_num_threads()
     with _one_at_a_time:
-        changes = sum(tensor._version for tensor in network.state_dict().values() if not tensor.is_inference())
-        state = changes, model.card.preprocessing, model.card.input_size, model.card.windows
+        state = changes(network), model.card.preprocessing, model.card.input_size, model.card.windows
         known = _COMPILED.setdefault(network, {})
         key = state, precision, threads
         if key not in known:

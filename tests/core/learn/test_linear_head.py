@@ -61,7 +61,7 @@ def test_features_that_tuning_has_switched_off_decide_nothing():
     asked[:, 3:] += 1e-3 * random.normal(size=(90, 397))  # another runtime's rounding
     for weakest, right in ((0.0, False), (0.03, True)):
         head = fit_linear_head(seen, labels, np.ones(90), 3, 0.01, least_spread=1.0, weakest=weakest)
-        assert (np.mean(head.logits(asked).argmax(axis=1) == labels) > 0.8) is right
+        assert bool(np.mean(head.logits(asked).argmax(axis=1) == labels) > 0.8) == right
 
 
 def test_one_category_is_nothing_to_learn_from():
