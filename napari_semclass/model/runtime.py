@@ -133,7 +133,7 @@ class _GreyMap(_Grey):
     """A network up to its last feature map, from grey pictures of any size."""
 
     def forward(self, tiles: Tensor) -> Tensor:
-        found: Tensor = self.body.forward_features(self.standardised(tiles))
+        found: Tensor = self.body.forward_features(self.standardised(tiles))  # type: ignore[operator]
         return found
 
 
