@@ -1,6 +1,6 @@
 """Does it know what it does not know? Calibration, coverage against accuracy, and whole classes left out of training.
 
-    python benchmarks/unknown.py --data ../shared/data/materials --out RESULTS
+    python benchmarks/unknown.py --data ../shared/data/materials --out RESULTS [--context 3]
 
 Linear heads on features of the starter's body, 224 px tiles, stratified group 2-fold (benchmarks/materials_folds.csv):
 learned from one fold, asked about the other, and the other way round. Everything that is fitted (heads, statistics,
@@ -11,12 +11,14 @@ temperature, limits) is fitted inside the training fold, on groups held out of t
    AUROC, and the share of its tiles that still get a category at the limit that keeps 95 % of the unseen tiles.
 3. The same for blank, saturated, noisy, defocused tiles, gradients, and photographs that come with scikit-image.
 
-Features are computed once and kept in RESULTS.
+Features are computed once and kept in RESULTS. With --context tiles are looked at where they lie, and answered from an
+area so many tiles wide (as the recipes quick and progressive have it); foreign tiles lie nowhere, so the third part is
+left out.
 """
 
 import argparse
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -26,12 +28,13 @@ from scipy.ndimage import gaussian_filter
 from scipy.special import logsumexp, softmax
 from sklearn.metrics import roc_auc_score
 
-from napari_semclass.learn.dataset import read_dataset
+from napari_semclass.learn.dataset import DataSet, read_dataset
 from napari_semclass.learn.familiar import KEPT, fit_familiar, parts_of, scaled
+from napari_semclass.learn.in_place import features_in_place
 from napari_semclass.learn.linear_head import LinearHead, fit_linear_head, fit_temperature, group_weights
 from napari_semclass.learn.metrics import reliability, with_interval
 from napari_semclass.learn.split import fold_samples
-from napari_semclass.learn.tiles import Samples
+from napari_semclass.learn.tiles import Samples, cutting_of
 from napari_semclass.model import load_model
 from napari_semclass.model.familiar import Familiar
 from napari_semclass.model.preprocess import is_blank
@@ -299,19 +302,32 @@ def looked_at(folder: Path, name: str, pixels: NDArray[np.uint8]) -> tuple[_Feat
         return kept["features"], kept["blank"]
 
 
+def in_place(folder: Path, data: DataSet, samples: Samples, context: float) -> _Features:
+    """Features of the starter's body where the tiles lie, kept in a file."""
+    file = folder / f"materials-{context:g}.npy"
+    if not file.exists():
+        model = load_model("starter")
+        cutting = cutting_of(replace(model.card, unit="tile", tile=TILE))
+        np.save(file, features_in_place(model, data.pictures, samples, cutting, context=context, device="cpu"))
+    return np.asarray(np.load(file))
+
+
 def main() -> None:
     """Look at all tiles, then print the three parts."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, required=True)
     arguments.add_argument("--out", type=Path, required=True)
+    arguments.add_argument("--context", type=float, help="tiles that an answer's area is wide; else tiles are alone")
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     data = read_dataset(options.data)
     samples: Samples = cut(data, np.arange(len(data.pictures)), data.categories)
     features, blank = looked_at(options.out, "materials", samples.pixels)
+    if options.context:
+        features = in_place(options.out, data, samples, options.context)
     tiles = Tiles(features, samples.labels, samples.groups, folds_of(data)[samples.pictures], blank)
     strange = {}
-    for name, pixels, made_of in generated(samples.pixels):
+    for name, pixels, made_of in () if options.context else generated(samples.pixels):
         seen, empty = looked_at(options.out, name, pixels)
         own = made_of < 0
         folds = np.where(own, -1, tiles.folds[made_of])
@@ -320,7 +336,8 @@ def main() -> None:
     print(f"{len(features)} tiles of {TILE} px of {len(data.pictures)} pictures")
     calibration(tiles, print)
     report("left out of training", left_out(tiles, data.categories), print)
-    report("foreign tiles", foreign(tiles, strange), print)
+    if strange:
+        report("foreign tiles", foreign(tiles, strange), print)
 
 
 if __name__ == "__main__":

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_semclass.errors import SemclassError
 from napari_semclass.learn.augmentation import Augmentation
 from napari_semclass.learn.plan import Held, Plan, read_plan, recipes
+from napari_semclass.model.card import WIDEST_CONTEXT
 from napari_semclass.viewer.fold import Fold
 from napari_semclass.viewer.plan_table import PlanTable, minutes_text
 
@@ -108,6 +109,10 @@ class PlanPanel(QWidget):
         self.length.setDecimals(3)
         self.length.setSpecialValueText("not fixed")
         self.length.setSuffix(" µm")
+        self.context = QSpinBox()
+        self.context.setRange(0, int(WIDEST_CONTEXT))
+        self.context.setSpecialValueText("none")
+        self.context.setSuffix(" tiles wide")
         self.limit = QDoubleSpinBox()
         self.limit.setRange(0, 100_000)
         self.limit.setDecimals(0)
@@ -127,6 +132,7 @@ class PlanPanel(QWidget):
             ("held out to test", self.held),
             ("tile", self.tile),
             ("its true size", self.length),
+            ("surroundings", self.context),
             ("time limit", self.limit),
             ("seed", self.seed),
             ("compute on", self.device),
@@ -143,7 +149,7 @@ class PlanPanel(QWidget):
         self.remove.clicked.connect(self.table.remove_stage)
         self.estimate.clicked.connect(self.estimate_requested)
         self.zoom.toggled.connect(self._edited)
-        for box in (self.held, self.tile, self.length, self.limit, self.seed):
+        for box in (self.held, self.tile, self.length, self.context, self.limit, self.seed):
             box.setKeyboardTracking(False)
             box.valueChanged.connect(self._edited)
 
@@ -169,6 +175,7 @@ class PlanPanel(QWidget):
             stride=min(plan.stride, self.tile.value()) if plan.stride != plan.tile else self.tile.value(),
             tile_um=length,
             stride_um=None if length is None or plan.stride_um is None else min(plan.stride_um, length),
+            context=plan.context if round(plan.context) == self.context.value() else float(self.context.value()),
             minutes=self.limit.value(),
             seed=self.seed.value(),
         )
@@ -182,6 +189,7 @@ class PlanPanel(QWidget):
         self.held.setValue(round(plan.held.share * 100))
         self.tile.setValue(plan.tile)
         self.length.setValue(plan.tile_um or 0)
+        self.context.setValue(round(plan.context))
         self.limit.setValue(plan.minutes)
         self.seed.setValue(plan.seed)
         self.blockSignals(False)
@@ -198,6 +206,13 @@ class PlanPanel(QWidget):
             "Tiles of one physical size from pictures of any magnification, which must all say their pixel size"
             if tile is None
             else "Set it for the marks, beside the stride in the Classify tab"
+        )
+        self.context.setEnabled(tile is None)
+        self.context.setToolTip(
+            "From how wide an area a tile is answered: better where each picture shows one category, blurred borders "
+            "where several meet in one"
+            if tile is None
+            else "Marks are of places, whose neighbours may be something else: tiles are answered alone"
         )
         if chosen:
             return  # and stays as it is

@@ -18,7 +18,7 @@ from safetensors.numpy import load_file
 from napari_semclass.annotate.categories import Categories
 from napari_semclass.annotate.collect import Source, collect_tiles
 from napari_semclass.annotate.tiles import MarkedTiles
-from napari_semclass.learn.plan import Plan, Stage
+from napari_semclass.learn.plan import Plan, Stage, read_plan
 from napari_semclass.learn.run import Run
 from napari_semclass.micrograph import as_micrographs
 from napari_semclass.model.file import read_card
@@ -244,6 +244,23 @@ def test_tiles_are_of_a_size_in_pixels_or_micrometres_or_those_of_the_marks(qtbo
     assert (panel.value().tile, panel.value().tile_um) == (96, None)
     panel.set_value(replace(SHORT, tile_um=0.12345))
     assert panel.value().tile_um == 0.12345
+
+
+def test_surroundings_are_chosen_where_pictures_are_learned_and_not_where_marks_are(qtbot):
+    panel = PlanPanel()
+    qtbot.addWidget(panel)
+    panel.set_value(read_plan("progressive"))
+    assert (panel.context.value(), panel.value().context) == (3, 3.0)
+    panel.context.setValue(5)
+    assert panel.value().context == 5.0
+    panel.context.setValue(0)
+    assert panel.context.text() == "none"
+    assert panel.value().context == 0.0
+    panel.set_value(replace(SHORT, context=2.5))
+    assert panel.value().context == 2.5
+    panel.set_tile(96)
+    assert not panel.context.isEnabled()
+    assert "alone" in panel.context.toolTip()
 
 
 @pytest.mark.parametrize(
