@@ -1,9 +1,11 @@
 """Would another runtime compute a network faster than torch does here? ONNX Runtime and OpenVINO against torch.
 
     python benchmarks/runtimes.py [--network starter] [--network resnet50] [--rounds 7] [--threads 1]
+    python benchmarks/runtimes.py --maps [--rounds 5]
 
 The same network, weights and input in each, interleaved. Processor time is what counts, so that a busy machine shifts
-the ratios little. `onnxruntime` is in the extra `export`; `openvino` is measured where it is installed.
+the ratios little. With --maps, the starter's feature map of pictures of several sizes, as windows are averaged from it, by
+torch and OpenVINO as the engine has them, with the memory settings of the command line. `onnxruntime` is in the extra `export`; `openvino` is measured where it is installed.
 """
 
 import argparse
@@ -12,6 +14,7 @@ import statistics
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -21,9 +24,14 @@ from numpy.typing import NDArray
 from torch import nn
 
 from napari_semclass import load_model
+from napari_semclass.classify.forward import Forward
+from napari_semclass.memory import keep_freed_memory
 from napari_semclass.model import build_network
+from napari_semclass.model.folding import folded
 
 Runner = Callable[[], NDArray[np.float32]]
+
+_PICTURES = ((224, 224), (704, 1024), (1152, 1152), (2304, 2304))  # a tile; a micrograph; parts of large ones
 
 
 def runners(network: nn.Module, ready: torch.Tensor, threads: int, file: Path) -> dict[str, Runner]:
@@ -74,6 +82,34 @@ def measure(name: str, batch: int, rounds: int, threads: int) -> None:
         )
 
 
+def measure_maps(rounds: int) -> None:
+    """Print how fast maps of pictures are made, in megapixels per second of processor time."""
+    keep_freed_memory()
+    starter = load_model("starter")
+    model = folded(replace(starter, card=replace(starter.card, windows=True)))
+    ways = {name: Forward.on(model, "cpu", precision="fp32") for name in ("torch", "openvino")}
+    for name, forward in ways.items():
+        forward.use(name, torch.float32)
+    for shape in _PICTURES:
+        grey = np.random.default_rng(0).random(shape, dtype=np.float32)
+        maps = [forward.feature_map(grey) for forward in ways.values()]  # the first prepares memory and kernels
+        spent: list[list[float]] = []
+        for _ in range(rounds):
+            spent.append([])
+            for forward in ways.values():
+                begun = time.process_time()
+                forward.feature_map(grey)
+                spent[-1].append(time.process_time() - begun)
+        ratios = [one / other for one, other in spent]
+        speeds = [grey.size / 1e6 / statistics.median(column) for column in zip(*spent, strict=True)]
+        print(
+            f"{shape[0]} x {shape[1]} px: torch {speeds[0]:.1f}, OpenVINO {speeds[1]:.1f} megapixels/s, "
+            f"{statistics.median(ratios):.2f} times torch ({min(ratios):.2f} to {max(ratios):.2f}); cells differ by at "
+            f"most {np.abs(maps[0] - maps[1]).max() / maps[0].std():.1e} standard deviations",
+            flush=True,
+        )
+
+
 def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -81,8 +117,12 @@ def main() -> None:
     arguments.add_argument("--batch", type=int, default=8)
     arguments.add_argument("--rounds", type=int, default=7)
     arguments.add_argument("--threads", type=int, default=1)
+    arguments.add_argument("--maps", action="store_true", help="feature maps of pictures instead")
     options = arguments.parse_args()
     torch.set_num_threads(options.threads)
+    if options.maps:
+        measure_maps(options.rounds)
+        return
     print(f"torch {torch.__version__}, batch {options.batch}, {options.threads} threads")
     for name in options.network or ["starter", "resnet50"]:
         measure(name, options.batch, options.rounds, options.threads)
