@@ -31,7 +31,7 @@ def write_png(picture: NDArray[np.uint8], path: Path) -> None:
         filtered[:, 0] = _SUB
         filtered[:, 1 : 1 + channels] = band[:, :channels]
         np.subtract(band[:, channels:], band[:, :-channels], out=filtered[:, 1 + channels :])
-        packed.append(packer.compress(filtered))
+        packed.append(packer.compress(filtered.data))
     packed.append(packer.flush())
     # 8 bits per channel, colour, and the only compression, filters and order of lines that there are.
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
