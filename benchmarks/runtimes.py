@@ -4,8 +4,9 @@
     python benchmarks/runtimes.py --maps [--rounds 5]
 
 The same network, weights and input in each, interleaved. Processor time is what counts, so that a busy machine shifts
-the ratios little. With --maps, the starter's feature map of pictures of several sizes, as windows are averaged from it, by
-torch and OpenVINO as the engine has them, with the memory settings of the command line. `onnxruntime` is in the extra `export`; `openvino` is measured where it is installed.
+the ratios little. With --maps, the starter's feature map of pictures of several sizes, as windows are averaged from it,
+by torch and OpenVINO as the engine has them, with the memory settings of the command line. `onnxruntime` is in the
+extra `export`; `openvino` is measured where it is installed.
 """
 
 import argparse
