@@ -17,6 +17,7 @@ left out.
 """
 
 import argparse
+import copy
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -287,9 +288,10 @@ def look(pixels: NDArray[np.uint8]) -> tuple[_Features, NDArray[np.bool_]]:
     from napari_semclass.learn.views import features_of
 
     model = load_model("starter")
-    model.network.reset_classifier(0)  # type: ignore[operator]
+    body = copy.deepcopy(model.network)
+    body.reset_classifier(0)  # type: ignore[operator]
     crops = torch.from_numpy(pixels).float() / 255
-    return features_of(model.network, crops, model.card), is_blank(crops).numpy()
+    return features_of(body, crops, model.card), is_blank(crops).numpy()
 
 
 def looked_at(folder: Path, name: str, pixels: NDArray[np.uint8]) -> tuple[_Features, NDArray[np.bool_]]:
