@@ -1,6 +1,7 @@
 """Overlapping tiles, through the engine: windows of one feature map against tiles one by one, how fast and how good.
 
     python benchmarks/overlap.py --data ../shared/data/materials --out RESULTS
+    python benchmarks/overlap.py --large 4096 [--runtime openvino]
 
 Tiles of 224 px of real micrographs, the starter's frozen network, stratified group 2-fold (benchmarks/
 materials_folds.csv). On the same tiles of one fold, `fit_quick` fits two models: one on features of each tile by
@@ -8,12 +9,13 @@ itself, one on windows, which are averages over the tiles' places of the feature
 `classify_micrograph` asks both about every picture of the other fold. The heads are also asked about the other kind of
 features, which the engine never does. Features are kept in RESULTS; about twelve processor minutes. The speed is that
 of `classify_micrograph` at a stride of a quarter tile, in processor time: of pictures drawn for it, once with each
-model, interleaved.
+model, interleaved. With --large, only the speed, on a generated micrograph of so many pixels a side, at strides of a
+quarter tile, half a tile and a tile, twice.
 """
 
 import argparse
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +29,10 @@ from napari_semclass.classify.feature_cache import FeatureCache
 from napari_semclass.classify.features import feature_steps
 from napari_semclass.learn.dataset import DataSet, Picture, read_dataset
 from napari_semclass.learn.quick import fit_quick, predict
+from napari_semclass.memory import keep_freed_memory
 from napari_semclass.micrograph import Micrograph, open_micrographs
 from napari_semclass.model import Category, Model, load_model
+from napari_semclass.samples import synthetic_mosaic
 
 _TIMED = 7  # pictures
 _KINDS = ("tile", "window")
@@ -129,13 +133,40 @@ def speed(data: DataSet, models: dict[str, Model], stride: int) -> None:
           f"{max(ratios):.1f}; {_TIMED} pictures, {numbers // 2:,} tiles)", flush=True)  # fmt: skip
 
 
+def large(side: int, base: Model, runtime: str) -> None:
+    """Print how much faster windows are in a large micrograph, where they need borders of their own."""
+    keep_freed_memory()
+    mosaic, _ = synthetic_mosaic(seed=0)
+    repeats = -(-side // min(mosaic.shape))
+    pixels = np.tile(mosaic, (repeats, repeats))[:side, :side]
+    micrograph = Micrograph(pixels, source="mosaic", known_bars=())
+    models = (base, replace(base, card=replace(base.card, windows=True)))
+    for stride in (TILE // 4, TILE // 2, TILE):
+        settings = replace(_SETTINGS, stride=stride, runtime=runtime)
+        for _ in range(2):
+            took = []
+            for model in models:
+                begun = time.process_time()
+                tiles = len(classify_micrograph(micrograph, model, settings).grid)
+                took.append(time.process_time() - begun)
+            print(f"{side} px, {runtime}, stride {stride} px, {tiles:,} tiles: one by one {took[0]:.1f} s, "
+                  f"windows {took[1]:.1f} s, {took[0] / took[1]:.1f} times faster", flush=True)  # fmt: skip
+
+
 def main() -> None:
     """Measure and print."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    arguments.add_argument("--data", type=Path, required=True)
-    arguments.add_argument("--out", type=Path, required=True, help="folder in which features are kept")
+    arguments.add_argument("--data", type=Path)
+    arguments.add_argument("--out", type=Path, help="folder in which features are kept")
+    arguments.add_argument("--large", type=int, help="side in pixels; measures the speed only")
+    arguments.add_argument("--runtime", default="torch", choices=("torch", "openvino"), help="of --large")
     options = arguments.parse_args()
     torch.set_num_threads(1)
+    if options.large:
+        large(options.large, load_model("starter"), options.runtime)
+        return
+    if options.data is None or options.out is None:
+        arguments.error("--data and --out are needed, or --large")
     data, base = read_dataset(options.data), load_model("starter")
     tiles = look(data, base, FeatureCache(options.out))
     models = {kind: fitted(data, tiles, kind, np.ones(len(tiles.labels), dtype=bool), base) for kind in _KINDS}
