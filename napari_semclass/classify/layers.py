@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.classify.prediction import Cells, Prediction
+from napari_semclass.errors import SettingsError
 
 METADATA_KEY = "semclass"
 PREDICTIONS_KEY = "predictions"
@@ -19,6 +20,8 @@ _PLAIN_PX = 16_000_000
 _CHUNK = 2048
 # A pyramid level this small shows the whole field at once.
 _COARSEST = 1024
+# napari draws so many points, and keeps as many rows, without delay.
+_MOST_POINTS = 100_000
 
 
 def labels_data(
@@ -104,6 +107,46 @@ def features(prediction: Prediction) -> dict[str, list[Any]]:
     """One row per label, 0 included; napari shows the row of the label under the cursor."""
     names = ["not classified", *(answer.name for answer in prediction.answers)]
     return {"index": list(range(len(names))), "category": names}
+
+
+def tile_points(predictions: Sequence[Prediction | None], leading: tuple[int, ...]) -> LayerData:
+    """A point in the middle of each classified tile; its `features` say what it was answered, as `.tiles.csv` does.
+
+    Raises
+    ------
+    SettingsError
+        When there are more tiles than a viewer shows well.
+    """
+    where, parts = [], []
+    for plane, prediction in enumerate(predictions):
+        if prediction is not None:
+            boxes = prediction.grid.boxes()[prediction.done]
+            centres = (boxes[:, :2] + boxes[:, 2:] - 1) / 2
+            index = np.unravel_index(plane, leading) if leading else ()
+            where.append(np.hstack([np.tile(np.array(index, dtype=float), (len(boxes), 1)), centres]))
+            parts.append(prediction)
+    points = np.concatenate(where)
+    if len(points) > _MOST_POINTS:
+        raise SettingsError(
+            f"{len(points):,} tiles are too many to show as points ({_MOST_POINTS:,}); Save… writes them as a table."
+        )
+    first = parts[0]
+    probabilities = np.concatenate([p.probabilities[p.done] for p in parts])
+    answers = np.concatenate([p.tile_categories()[p.done] for p in parts])
+    # napari-matplotlib begins with the first column, and cannot draw names.
+    features = {
+        "confidence": np.concatenate([p.tile_confidence()[p.done] for p in parts]),
+        **{f"prob_{name}": probabilities[:, number] for number, name in enumerate(first.names)},
+        "category": [first.answers[number].name for number in answers],
+    }
+    keywords = {
+        "name": "tiles",
+        "features": features,
+        "face_color": [first.answers[number].color for number in answers],
+        "border_color": "white",
+        "size": max(1, first.grid.tile // 8),
+    }
+    return points, keywords, "points"
 
 
 def _pixels(

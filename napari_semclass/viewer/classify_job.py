@@ -6,12 +6,12 @@ from collections.abc import Generator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from importlib import import_module
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from napari.layers import Labels
 
-from napari_semclass.classify.layers import LayerData, label_pixels, score_data
+from napari_semclass.classify.layers import LayerData, label_pixels, score_data, tile_points
 from napari_semclass.classify.prediction import Cells, Prediction, Summary
 from napari_semclass.classify.rejection import Rejection
 from napari_semclass.classify.scale import scale_note
@@ -240,7 +240,13 @@ class Drawing:
 
 
 def score_job(
-    predictions: Sequence[Prediction | None], leading: tuple[int, ...], category: int | None, stop: threading.Event
+    predictions: Sequence[Prediction | None],
+    leading: tuple[int, ...],
+    category: int | Literal["tiles"] | None,
+    stop: threading.Event,
 ) -> Generator[LayerData, None, None]:
-    """Yield the Image layer of a category's probability, or of the confidence for None."""
+    """Yield the Image layer of a category's probability, or of the confidence for None; for "tiles" one of Points."""
+    if category == "tiles":
+        yield tile_points(predictions, leading)
+        return
     yield score_data(predictions, leading, category)

@@ -1,7 +1,7 @@
 """The Classify tab: settings, start and progress, results; wires its panels to background jobs and result layers."""
 
 from functools import partial
-from typing import Any
+from typing import Any, Literal
 
 from napari.components import ViewerModel
 from napari.layers import Labels
@@ -134,8 +134,8 @@ class ClassifyTab(QWidget):
             self.state.phase = Phase.STOPPING
             self._board.stop("classify")
 
-    def add_map(self, category: int | None) -> None:
-        """Show a category's probability, or the confidence for None, of the chosen result as an image."""
+    def add_map(self, category: int | Literal["tiles"] | None) -> None:
+        """Show a category's probability, or the confidence for None, of the chosen result; or its tiles as points."""
         chosen = self.results.chosen()
         if chosen is None:
             return
@@ -214,8 +214,7 @@ class ClassifyTab(QWidget):
 
     def _map_drawn(self, labels: Labels, layer: LayerData) -> None:
         if labels in self._viewer.layers:
-            image = show_scores(self._viewer, labels, *layer[:2])
-            self.state.say(f"Added {image.name}.")
+            self.state.say(f"Added {show_scores(self._viewer, labels, layer).name}.")
 
     # -- what is shown --------------------------------------------------------------------------------------------
 

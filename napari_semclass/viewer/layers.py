@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 from napari.components import ViewerModel
-from napari.layers import Image, Labels, Layer
+from napari.layers import Image, Labels, Layer, Points
 from pandas import DataFrame
 
 from napari_semclass.classify import Prediction
-from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, labels_keywords
+from napari_semclass.classify.layers import METADATA_KEY, PREDICTIONS_KEY, LayerData, labels_keywords
 from napari_semclass.classify.prediction import Summary
 from napari_semclass.classify.settings import Settings
 from napari_semclass.micrograph import Micrograph, as_micrographs
@@ -23,7 +23,7 @@ RESULT_KEY = "result"
 MARKS_KEY = "semclass_marks"
 SUMMARIES_KEY = "summaries"
 COLORS_KEY = "colors"
-# Marks the probability and confidence images we add, which are no micrographs.
+# Marks the probability and confidence images we add, which are no micrographs, and tiles as points.
 SCORE_KEY = "semclass_score"
 _USUAL_CANVAS = (800, 600)
 _PLACEMENT = ("scale", "translate", "rotate", "shear", "units", "axis_labels")
@@ -204,15 +204,17 @@ def _belongs(labels: Labels) -> tuple[Any, Any]:
     return remembered.get(IMAGE_KEY), remembered.get(RESULT_KEY)
 
 
-def show_scores(viewer: ViewerModel, labels: Labels, data: Any, keywords: Mapping[str, Any]) -> Image:
-    """Add a probability or confidence image of a result above it, in place of an earlier one of that name."""
+def show_scores(viewer: ViewerModel, labels: Labels, layer: LayerData) -> Layer:
+    """Add a probability or confidence image of a result, or its tiles as points, in place of earlier ones."""
+    data, keywords, kind = layer
     keywords = {**keywords, "name": f"{labels.name} · {keywords['name']}", "metadata": {SCORE_KEY: True}}
     old = keywords["name"]
     if old in viewer.layers and SCORE_KEY in viewer.layers[old].metadata:
         viewer.layers.remove(old)
-    image = Image(data, multiscale=isinstance(data, list), **keywords, **placement(labels))
-    viewer.layers.insert(_above(viewer, labels), image)
-    return image
+    keywords |= placement(labels)
+    made = Points(data, **keywords) if kind == "points" else Image(data, multiscale=isinstance(data, list), **keywords)
+    viewer.layers.insert(_above(viewer, labels), made)
+    return made
 
 
 def results(viewer: ViewerModel) -> list[Labels]:

@@ -22,7 +22,7 @@ _LEGEND_ROWS = 6
 class ResultsPanel(QWidget):
     """Follows the result layers of a viewer. Emits `export_requested` and `copy_requested("command" | "python")`.
 
-    `map_requested(index)` asks for an image of a category's probability, or of the confidence for None.
+    `map_requested(index)` asks for an image of a category's probability, of the confidence for None, or for "tiles".
 
     `colors` holds the colours the user chose, `hidden` the categories unticked in the legend; both apply to every
     result, so that a category looks the same everywhere.
@@ -116,6 +116,8 @@ class ResultsPanel(QWidget):
         first = next(p for p in predictions_of(chosen[0]) if p is not None)
         for index, name in enumerate(first.names):
             menu.addAction(f"Probability of {name}".replace("&", "&&"), partial(self.map_requested.emit, index))
+        menu.addSeparator()
+        menu.addAction("Tiles as points, with their figures", partial(self.map_requested.emit, "tiles"))
 
     def chosen(self) -> tuple[Labels, int] | None:
         """The result layer and plane that the legend shows."""

@@ -7,7 +7,7 @@ import time
 import imageio.v3 as iio
 import numpy as np
 import pytest
-from napari.layers import Labels
+from napari.layers import Labels, Points
 from qtpy.QtCore import Qt
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtWidgets import QScrollArea
@@ -391,6 +391,12 @@ def test_confidence_and_probabilities_can_be_added_as_images(dock, viewer, idle,
     (bright,) = [layer for layer in viewer.layers if layer.name.endswith("probability of bright")]
     assert bright.data[:, :64].max() < 0.5 < bright.data[:, 96:].min()
     assert dock.inputs.micrographs.count() == 1  # our own images are no micrographs to classify
+    add("Tiles as points, with their figures")
+    (tiles,) = [layer for layer in viewer.layers if isinstance(layer, Points)]
+    (labels,) = results(viewer)
+    table = tiles.features
+    assert [category_at(labels, int(y), int(x)) for y, x in tiles.data] == list(table["category"])
+    np.testing.assert_allclose(table["confidence"], table[["prob_dark", "prob_grey", "prob_bright"]].max(axis=1))
 
 
 def test_news_of_a_replaced_job_does_not_arrive(dock, qtbot):
