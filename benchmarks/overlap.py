@@ -141,7 +141,7 @@ def large(side: int, base: Model, runtime: str) -> None:
     pixels = np.tile(mosaic, (repeats, repeats))[:side, :side]
     micrograph = Micrograph(pixels, source="mosaic", known_bars=())
     models = (base, replace(base, card=replace(base.card, windows=True)))
-    for stride in (TILE // 4, TILE // 2, TILE):
+    for stride in (TILE, TILE // 2, TILE // 4):
         settings = replace(_SETTINGS, stride=stride, runtime=runtime)
         for _ in range(2):
             took = []
