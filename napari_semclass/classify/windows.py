@@ -23,7 +23,7 @@ _Floats = NDArray[np.float32]
 
 # Cells along a side: of what is read and kept at once, and of what the network is shown at once, halo included.
 _BLOCK_CELLS = 144
-# OpenVINO is as fast on large pictures as on small ones, so it wastes less on halos.
+# More with OpenVINO, so that less is wasted on halos; torch takes more memory for the same.
 _LOOK_CELLS = {"cpu": 72, "openvino": 96, "mps": 72, "cuda": 144}
 _READ_PX = 4800  # along a side of a block, where tiles are shrunk for the network
 _EPSILON = 1e-6
