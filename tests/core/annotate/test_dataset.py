@@ -7,6 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 import tifffile
+import torch
 from skimage.filters import gaussian
 
 from napari_semclass.annotate import Categories, Marks, Point, Source, export_tiles, mark_tiles, write_dataset
@@ -71,7 +72,8 @@ def engine_tiles(tiny_model, monkeypatch):
             def answers(self, batch):
                 return forward(batch), None
 
-        spy = Spy(batch=10_000, precision_name="float32", runtime_name="torch", device_name="cpu")
+        cpu = torch.device("cpu")
+        spy = Spy(batch=10_000, precision_name="float32", runtime_name="torch", device_name="cpu", device=cpu)
         monkeypatch.setattr("napari_semclass.classify.engine.Forward.on", lambda *_: spy)
         classify_micrograph(micrograph, tiny_model, settings)
         return dict(zip(map(tuple, settings.grid(micrograph, tiny_model.card).boxes().tolist()), seen, strict=True))
