@@ -3,6 +3,7 @@
 import argparse
 from collections import Counter
 from contextlib import closing
+from pathlib import Path
 
 from napari_semclass.classify import Batch, Prediction, Settings
 from napari_semclass.classify.cluster import connected
@@ -39,6 +40,9 @@ def classify(options: argparse.Namespace) -> int:
     )
     with connected(options.workers, options.cluster) as cluster:
         batch = Batch(options.paths, load_model(options.model), settings, options.out, options.overwrite, cluster)
+        if not any(Path(entry.path).exists() for entry in batch.entries):
+            # A name that was mistyped, or a drive that is gone: no folder of results that say so.
+            raise SettingsError(f"{', '.join(options.paths)}: no such file or folder.")
         run_batch(batch)
     return report(batch)
 

@@ -73,6 +73,12 @@ def test_one_bad_file_is_reported_and_the_status_is_1(data, models, capsys):
     assert summary()["none.tif"]["error"] == "no such file or folder."
 
 
+def test_where_nothing_is_there_nothing_is_left_and_the_status_is_2(data, models, capsys):
+    assert classify("nowhere", "none.tif") == 2
+    assert "nowhere, none.tif: no such file or folder." in capsys.readouterr().err
+    assert not (data.parent / "out").exists()
+
+
 def test_options_reach_the_engine(data, models):
     options = ["--tile", "48", "--stride", "24", "--batch", "2", "--device", "cpu", "--dihedral"]
     assert classify("data/*.png", *options) == 0
