@@ -75,7 +75,49 @@ def throughput(found: dict[str, Any]) -> Figure:
     return figure
 
 
-_DRAWN = {"peers": peers, "many": many_files, "startup": startup, "throughput": throughput}
+def cost(found: dict[str, Any]) -> Figure:
+    """Processor time per megapixel and peak memory, as a micrograph grows."""
+    figure = Figure(figsize=(7, 2.8), layout="constrained")
+    axes = figure.subplots(1, 2)
+    names = {"tiles": "tile by tile", "context": "with surroundings, from feature maps"}
+    for way, runs in found["ways"].items():
+        sides = [run["side"] for run in runs]
+        axes[0].plot(sides, [1e6 * run["seconds"] / run["side"] ** 2 for run in runs], "o-", label=names[way])
+        axes[1].plot(sides, [run["peak_mb"] for run in runs], "o-", label=names[way])
+    axes[0].set(ylabel="processor seconds per megapixel")
+    axes[1].set(ylabel="peak resident memory (MB)")
+    for each in axes:
+        each.set(xlabel="side of the micrograph (px)", ylim=(0, None))
+        each.spines[["top", "right"]].set_visible(False)
+    axes[0].legend(frameon=False, loc="lower right")
+    figure.suptitle(found["machine"]["processor"], fontsize=9)
+    return figure
+
+
+def epoch(found: dict[str, Any]) -> Figure:
+    """Processor milliseconds per tile of a training epoch, by who trains and how large its tiles are."""
+    sizes = found["ms_per_tile"]
+    figure = Figure(figsize=(7, 0.8 + 0.9 * len(sizes)), layout="constrained")
+    axes = figure.add_subplot()
+    labels = [f"{who}, {size} px" for size, spent in sizes.items() for who in spent]
+    values = [value for spent in sizes.values() for value in spent.values()]
+    colors = ["#0072b2" if label.startswith("ours") else "#999999" for label in labels]
+    axes.bar_label(axes.barh(labels, values, color=colors), fmt="%.0f", padding=3)
+    axes.invert_yaxis()
+    axes.set_xlabel(f"processor milliseconds per tile of a training epoch, {found['threads']} thread")
+    axes.set_title(found["machine"]["processor"], fontsize=9)
+    axes.spines[["top", "right"]].set_visible(False)
+    return figure
+
+
+_DRAWN = {
+    "cost": cost,
+    "epoch": epoch,
+    "many": many_files,
+    "peers": peers,
+    "startup": startup,
+    "throughput": throughput,
+}
 
 
 def main() -> None:

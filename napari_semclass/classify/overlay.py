@@ -1,5 +1,7 @@
 """Predictions as a picture: the micrograph in grey under its category colours, with a caption below."""
 
+import struct
+import zlib
 from pathlib import Path
 
 import imagecodecs
@@ -63,8 +65,28 @@ def write_overlay(prediction: Prediction, micrograph: Micrograph, path: str | Pa
     sheet[:height, picture_width:] = PAPER
     sheet[height:] = np.asarray(strip)
     with replacing(Path(path)) as temporary:
-        # In a tenth of the time that Pillow takes, which tries five filters on every line.
-        temporary.write_bytes(imagecodecs.png_encode(sheet, level=1, filter=imagecodecs.PNG.FILTER.SUB))
+        temporary.write_bytes(_png(sheet))
+
+
+def _png(picture: NDArray[np.uint8]) -> bytes:
+    """A picture (height, width, 3) as a PNG, packed by libdeflate.
+
+    In a third of the time that libpng with zlib takes, and smaller; Pillow, which tries five filters on every line,
+    takes ten times as long again. Source: PNG specification (third edition), 5.3 chunks, 9.2 filter type 1 (Sub).
+    """
+    height, width, channels = picture.shape
+    lines = np.empty((height, 1 + width * channels), dtype=np.uint8)
+    lines[:, 0] = 1
+    pixels = lines[:, 1:].reshape(height, width, channels)
+    pixels[:, 0] = picture[:, 0]
+    np.subtract(picture[:, 1:], picture[:, :-1], out=pixels[:, 1:])
+    head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB, not interlaced
+    parts = ((b"IHDR", head), (b"IDAT", imagecodecs.deflate_encode(lines, level=1)), (b"IEND", b""))
+    return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, content) for name, content in parts)
+
+
+def _chunk(name: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + name + content + struct.pack(">I", zlib.crc32(name + content))
 
 
 def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:

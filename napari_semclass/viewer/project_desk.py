@@ -11,7 +11,7 @@ from typing import Any
 
 from napari.components import ViewerModel
 from napari.layers import Image
-from qtpy.QtCore import QObject, QTimer, Signal
+from qtpy.QtCore import QElapsedTimer, QObject, QTimer, Signal
 from qtpy.QtWidgets import QFileDialog, QInputDialog, QWidget
 
 from napari_semclass.annotate.autosave import Leftover, autosave_folder, discard, leftovers
@@ -28,8 +28,10 @@ from napari_semclass.viewer.mark_book import MarkBook
 from napari_semclass.viewer.project_layers import closed_of, open_image, open_marks, project_of
 from napari_semclass.viewer.state import DockState
 
-# A stroke comes in many events; nothing marked is older than this on disk.
+# A stroke comes in many events, so what is marked is saved when none came for so long; but somebody who makes one mark
+# after another need not wait for longer than this.
 _PAUSE_MS = 700
+_LONGEST_MS = 5_000
 _SUFFIX = ".semclass"
 # How long closing the dock may wait for the last save.
 _LAST_SAVE_S = 20.0
@@ -69,8 +71,9 @@ class ProjectDesk(QObject):
         self._pause.setSingleShot(True)
         self._pause.setInterval(_PAUSE_MS)
         self._pause.timeout.connect(self.save)
-        book.changed.connect(self._pause.start)
-        inputs.data_bars_changed.connect(self._pause.start)
+        self._waiting = QElapsedTimer()
+        book.changed.connect(self._save_soon)
+        inputs.data_bars_changed.connect(self._save_soon)
         board.start("leftovers", _leftovers_job, self._tell_of_leftover)
 
     def quick_file(self) -> Path:
@@ -133,6 +136,13 @@ class ProjectDesk(QObject):
         # Pixels of closed images may lie in the session's folder, so then it stays.
         leftover = None if was_named or closed.images else before
         self.save(after=partial(_take_along, quick, self.quick_file(), leftover))
+
+    def _save_soon(self) -> None:
+        """Save once nothing changes for a moment, or after a while if something always does."""
+        if not self._pause.isActive():
+            self._waiting.start()
+        if self._waiting.elapsed() < _LONGEST_MS:
+            self._pause.start()
 
     def save(self, after: Callable[[], None] | None = None) -> None:
         """Save what is marked now, in the background."""

@@ -7,7 +7,7 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 from napari.layers import Shapes
-from qtpy.QtCore import QPoint, Qt
+from qtpy.QtCore import QPoint, Qt, QTimer
 from qtpy.QtGui import QGuiApplication
 from qtpy.QtTest import QTest
 from qtpy.QtWidgets import QLineEdit
@@ -17,6 +17,7 @@ from napari_semclass.annotate.autosave import leftovers
 from napari_semclass.annotate.categories import Categories
 from napari_semclass.annotate.project import ImageEntry, MarkLayer, Project, write_project
 from napari_semclass.cli import main
+from napari_semclass.viewer import project_desk
 from napari_semclass.viewer.layers import results
 from napari_semclass.viewer.mark_layers import mark_layers
 
@@ -263,6 +264,16 @@ def test_without_a_project_marks_are_kept_by_themselves(annotating, press, count
     annotating.exchange.copy("command")
     assert QGuiApplication.clipboard().text().startswith(f"semclass learn {annotating.desk.folder} --model tiny")
     assert leftovers() == []  # this session still runs; it is offered after it has ended
+
+
+def test_who_marks_without_a_pause_is_saved_all_the_same(annotating, viewer, qtbot, monkeypatch):
+    monkeypatch.setattr(project_desk, "_LONGEST_MS", 1_500)
+    turns = count()
+    again = QTimer()
+    again.timeout.connect(lambda: annotating.book.mark_tile(viewer.layers[0], 0, (0, 0, 32, 32), 1 + next(turns) % 2))
+    again.start(100)
+    qtbot.waitUntil(lambda: (annotating.desk.folder / "project.json").exists(), timeout=20_000)
+    again.stop()
 
 
 def test_a_category_with_marks_is_not_removed(annotating, dock, press, counted):
