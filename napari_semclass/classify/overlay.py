@@ -81,7 +81,7 @@ def _png(picture: NDArray[np.uint8]) -> bytes:
     pixels[:, 0] = picture[:, 0]
     np.subtract(picture[:, 1:], picture[:, :-1], out=pixels[:, 1:])
     head = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)  # 8 bits, RGB, not interlaced
-    parts = ((b"IHDR", head), (b"IDAT", imagecodecs.deflate_encode(lines, level=1)), (b"IEND", b""))
+    parts = ((b"IHDR", head), (b"IDAT", bytes(imagecodecs.deflate_encode(lines.tobytes(), level=1))), (b"IEND", b""))
     return b"\x89PNG\r\n\x1a\n" + b"".join(_chunk(name, content) for name, content in parts)
 
 
