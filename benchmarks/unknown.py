@@ -12,8 +12,8 @@ temperature, limits) is fitted inside the training fold, on groups held out of t
 3. The same for blank, saturated, noisy, defocused tiles, gradients, and photographs that come with scikit-image.
 
 Features are computed once and kept in RESULTS. With --context tiles are looked at where they lie, and answered from an
-area so many tiles wide (as the recipes quick and progressive have it); foreign tiles lie nowhere, so the third part is
-left out.
+area so many tiles wide, by the head that the recipe `quick` fits; foreign tiles lie nowhere, so the third part is left
+out.
 """
 
 import argparse
@@ -34,11 +34,13 @@ from napari_semclass.learn.familiar import KEPT, fit_familiar, parts_of, scaled
 from napari_semclass.learn.in_place import features_in_place
 from napari_semclass.learn.linear_head import LinearHead, fit_linear_head, fit_temperature, group_weights
 from napari_semclass.learn.metrics import reliability, with_interval
+from napari_semclass.learn.plan import Plan, read_plan
 from napari_semclass.learn.split import fold_samples
 from napari_semclass.learn.tiles import Samples, cutting_of
 from napari_semclass.model import load_model
 from napari_semclass.model.familiar import Familiar
 from napari_semclass.model.preprocess import is_blank
+from semclass_training.prepare import fitted_head
 
 _Features = NDArray[np.float32]
 _Scores = NDArray[np.float64]
@@ -59,10 +61,13 @@ class Tiles:
     groups: NDArray[np.int64]
     folds: NDArray[np.int64]
     blank: NDArray[np.bool_]
+    plan: Plan | None = None
+    """That fits the heads; without one, as quick learning does."""
 
     def at(self, which: NDArray[np.bool_]) -> "Tiles":
         """Some of them."""
-        return Tiles(*(getattr(self, name)[which] for name in ("features", "labels", "groups", "folds", "blank")))
+        names = ("features", "labels", "groups", "folds", "blank")
+        return Tiles(*(getattr(self, name)[which] for name in names), self.plan)
 
 
 @dataclass(frozen=True, eq=False)
@@ -122,6 +127,8 @@ def learn(tiles: Tiles) -> Learned:
 
 
 def _head(tiles: Tiles, categories: int) -> LinearHead:
+    if tiles.plan is not None:
+        return fitted_head(tiles.plan, tiles.features, tiles.labels, tiles.groups, categories)
     weights = group_weights(tiles.labels, np.arange(len(tiles.labels)), 1.0)
     return fit_linear_head(tiles.features, tiles.labels, weights, categories, 0.01, least_spread=1.0)
 
@@ -327,7 +334,8 @@ def main() -> None:
     features, blank = looked_at(options.out, "materials", samples.pixels)
     if options.context:
         features = in_place(options.out, data, samples, options.context)
-    tiles = Tiles(features, samples.labels, samples.groups, folds_of(data)[samples.pictures], blank)
+    plan = read_plan("quick") if options.context else None
+    tiles = Tiles(features, samples.labels, samples.groups, folds_of(data)[samples.pictures], blank, plan)
     strange = {}
     for name, pixels, made_of in () if options.context else generated(samples.pixels):
         seen, empty = looked_at(options.out, name, pixels)

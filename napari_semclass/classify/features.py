@@ -89,13 +89,13 @@ def feature_steps(
     MicrographError, DeviceError
         Pixels that cannot be read; a device that fails.
     """
-    cache, stop = cache or FeatureCache(None), stop or threading.Event()
-    forward = Forward.on(model, device)
+    stop = stop or threading.Event()
+    forward = Forward.on(model, device, precision="fp32")  # as what they are compared with: see `classify.engine`
     width = linear_classifier(model).in_features
     steps = model.card.preprocessing
     levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
-    key = _key(micrograph, model, levels, tile, forward, context if windows else None)
-    known = cache.read(key)
+    key = "" if cache is None else _key(micrograph, model, levels, tile, forward, context if windows else None)
+    known = {} if cache is None else cache.read(key)
     held = [_sound(known.get(tuple(box)), width) for box in boxes.tolist()]
     missing = np.array([index for index, one in enumerate(held) if one is None], dtype=np.int64)
     features = np.zeros((len(boxes), width), dtype=np.float32)
@@ -117,7 +117,7 @@ def feature_steps(
             done += len(indices)
             yield FeatureStep(features, done, len(boxes))
     finally:
-        if computed:
+        if computed and cache is not None:
             new = np.concatenate(computed)
             cache.add(key, boxes[new], features[new])
 

@@ -154,14 +154,16 @@ class SharedMaps:
     def blocks(self, boxes: _Boxes, wanted: NDArray[np.int64]) -> Iterator[NDArray[np.int64]]:
         """Indices of wanted boxes (of (n, 4)), block by block from the top; those of a grid are some rows and columns.
 
-        Blocks do not cross a data bar.
+        Blocks do not cross a data bar; boxes that do have blocks of their own.
         """
         if not len(wanted):
             return
         side = max(1, min(int(_BLOCK_CELLS * self.windows.stride / self._scale), max(self.tile, _READ_PX)))
         chosen = boxes[wanted]
-        bands = np.array([start for start, _ in self._intervals], dtype=np.int64)
-        band = np.searchsorted(bands, chosen[:, 0], side="right")
+        starts, stops = np.array(self._intervals, dtype=np.int64).T
+        band = np.searchsorted(starts, chosen[:, 0], side="right")
+        inside = (band > 0) & (chosen[:, 2] <= stops[np.maximum(band, 1) - 1])
+        band = np.where(inside, band, -1)
         keys = np.stack([band, chosen[:, 0] // side, chosen[:, 1] // side], axis=1)
         _, place = np.unique(keys, axis=0, return_inverse=True)
         order = np.argsort(place.ravel(), kind="stable")

@@ -7,7 +7,16 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn
 
 from napari_semclass.learn.event_lines import event_lines
-from napari_semclass.learn.events import BatchDone, Event, Failed, Finished, StageBegun, Stopped, Suggested
+from napari_semclass.learn.events import (
+    BatchDone,
+    Event,
+    Failed,
+    Finished,
+    Looking,
+    StageBegun,
+    Stopped,
+    Suggested,
+)
 from napari_semclass.learn.run import Run
 from napari_semclass.retrain import follow
 
@@ -66,8 +75,15 @@ class _Shown:
 
     def tell(self, event: Event) -> None:
         """Show one event."""
-        if isinstance(event, BatchDone):
+        if isinstance(event, BatchDone | Looking):
             left = f"{event.left_s / 60:.0f} min left" if event.left_s > 90 else f"{event.left_s:.0f} s left"
+        if isinstance(event, Looking):
+            what = "looking at all tiles"
+            self._bar.update(
+                self._task, visible=True, description=what, total=event.total, completed=event.done, news=left
+            )
+            return
+        if isinstance(event, BatchDone):
             self._bar.update(
                 self._task,
                 visible=True,

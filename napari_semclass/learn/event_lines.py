@@ -47,8 +47,6 @@ def _division(event: Divided) -> list[str]:
 
 
 def _estimate(event: Estimated) -> str:
-    if not event.minutes:
-        return "No stages: only a linear head is fitted."
     stages = " + ".join(f"{minutes:.1f}" for minutes in event.minutes)
     total = sum(event.minutes)
     return f"Predicted: {total:.1f} minutes" + (f" ({stages})." if len(event.minutes) > 1 else ".")

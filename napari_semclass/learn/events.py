@@ -53,7 +53,7 @@ class Divided:
 
 @dataclass(frozen=True, config=_CONFIG)
 class Estimated:
-    """Minutes that each stage will take, measured on a few batches."""
+    """Minutes of each stage, measured on a few batches; and last, where there is one, of the look in the end."""
 
     minutes: tuple[float, ...]
     kind: Literal["estimate"] = "estimate"
@@ -126,6 +126,16 @@ class CheckpointWritten:
 
 
 @dataclass(frozen=True, config=_CONFIG)
+class Looking:
+    """Now and then: how many tiles were looked at in the end, for the last classifier and the figures; seconds left."""
+
+    done: int
+    total: int
+    left_s: float
+    kind: Literal["look"] = "look"
+
+
+@dataclass(frozen=True, config=_CONFIG)
 class Warned:
     """Something to know that did not end the run."""
 
@@ -170,6 +180,7 @@ Event = (
     | BatchDone
     | EpochDone
     | CheckpointWritten
+    | Looking
     | Warned
     | Finished
     | Stopped

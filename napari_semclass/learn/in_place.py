@@ -78,10 +78,12 @@ def features_in_place(
         A picture that can no longer be read.
     """
     found = np.zeros((len(samples), linear_classifier(model).in_features), dtype=np.float32)
-    done = 0
+    done, planes = 0, {}
     for index, own in _of_files(pictures, samples):
         picture = pictures[index]
-        micrograph = open_micrographs(picture.path)[int(samples.planes[own[0]])]
+        if picture.path not in planes:
+            planes = {picture.path: open_micrographs(picture.path)}
+        micrograph = planes[picture.path][int(samples.planes[own[0]])]
         boxes = samples.boxes[own]
         for step in feature_steps(
             _shown(micrograph, cutting).remembering(),

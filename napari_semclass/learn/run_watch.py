@@ -13,6 +13,7 @@ from napari_semclass.learn.events import (
     Event,
     Failed,
     Finished,
+    Looking,
     Planned,
     StageBegun,
     Stopped,
@@ -36,6 +37,7 @@ class RunWatch:
     divided: Divided | None = None
     stage: StageBegun | None = None
     batch: BatchDone | None = None
+    look: Looking | None = None
     total: int = 0
     epochs: dict[int, EpochDone] = field(default_factory=dict)
     points: list[tuple[float, float]] = field(default_factory=list)
@@ -61,6 +63,8 @@ class RunWatch:
         elif isinstance(event, BatchDone):
             self.batch = event
             self._add_point(event)
+        elif isinstance(event, Looking):
+            self.look = event
         elif isinstance(event, EpochDone):
             self.epochs[event.epoch] = event
         elif isinstance(event, Finished):
@@ -71,7 +75,7 @@ class RunWatch:
 
     def _begin(self, event: Planned) -> None:
         self.device, self.ended, self.sentence = event.device, "", ""
-        self.stage = self.batch = self.finished = None
+        self.stage = self.batch = self.look = self.finished = None
         stages = event.plan.get("stages", ())
         self.total = sum(stage["epochs"] + stage["frozen_epochs"] for stage in stages)
 
@@ -85,14 +89,16 @@ class RunWatch:
 
     @property
     def done(self) -> float:
-        """Share of the plan's epochs that is done, in [0, 1]."""
+        """Share of the plan's epochs that is done, in [0, 1]; of the look at tiles where there are none."""
         if not self.total:
-            return 0.0
+            return self.look.done / max(1, self.look.total) if self.look is not None else 0.0
         done = self.points[-1][0] if self.points else 0.0
         return min(1.0, max(done, max(self.epochs, default=0)) / self.total)
 
     def where(self) -> str:
         """Where the run is, in words."""
+        if self.look is not None:
+            return f"Looking at all tiles for the last time, {self.look.done:,} of {self.look.total:,}"
         if self.stage is None:
             fitting = self.device and not self.total and self.divided
             return "Fitting the linear head…" if fitting else "Getting ready: pictures are checked and cut into tiles…"
@@ -106,6 +112,8 @@ class RunWatch:
 
     def speed(self) -> str:
         """How fast it goes, where, and how long it will take."""
+        if self.look is not None:
+            return f"on {self.device} · {time_text(self.look.left_s)} left"
         if self.stage is None or self.batch is None:
             return f"on {self.device}" if self.device else ""
         left = f" · {time_text(self.batch.left_s)} left" if self.batch.left_s else ""

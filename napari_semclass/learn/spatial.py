@@ -28,12 +28,16 @@ class Sides:
         return int(np.sum((self.labels == label) & (self.side == side)))
 
 
-def divide_group(sides: Sides, label: int, needy: NDArray[np.int64], share: float, random: np.random.Generator) -> str:
+def divide_group(
+    sides: Sides, label: int, needy: NDArray[np.int64], share: float, random: np.random.Generator, reach: float = 0.0
+) -> str:
     """Hold out about `share` of the samples of category `label` from its largest group; say what they are, or "".
 
     Each picture is cut across its longer side. What lies beyond the cut validates the categories in `needy`; other
-    samples there, and those that the cut crosses, are dropped, so that no pixel is on both sides. Where no picture
-    can be cut, whole pictures are held out. No category loses its last sample to learn from.
+    samples there, and those that the cut crosses, are dropped, so that no pixel is on both sides. Samples reach
+    `reach` times their length beyond their edges (of what surrounds a tile is learned, too), unless then no picture
+    can be cut. Where none can be cut at all, whole pictures are held out. No category loses its last sample to learn
+    from.
     """
     if sides.count(label, VALID):  # it lay beyond the cut of another category
         return "other parts of the same pictures"
@@ -42,21 +46,26 @@ def divide_group(sides: Sides, label: int, needy: NDArray[np.int64], share: floa
     own &= sides.groups == numbers[np.argmax(counts)]
     files = random.permutation(np.unique(sides.files[own]))
     wanted = share * own.sum()
-    directions = {_cut(sides, own, int(file), needy, share) for file in files if sides.count(label, VALID) < wanted}
-    directions.discard("")
-    if directions:
-        return f"the {' or '.join(sorted(directions))} part of the same pictures"
+    for beyond in dict.fromkeys((reach, 0.0)):
+        directions = {
+            _cut(sides, own, int(file), needy, share, beyond) for file in files if sides.count(label, VALID) < wanted
+        }
+        directions.discard("")
+        if directions:
+            learned = ", of which some lie in surroundings that are learned from" if beyond < reach else ""
+            return f"the {' or '.join(sorted(directions))} part of the same pictures{learned}"
     for file in files[: max(1, round(share * len(files)))]:
         _hold_out(sides, sides.files == file, np.zeros(len(own), dtype=bool), needy)
     return "other pictures of the same group" if sides.count(label, VALID) else ""
 
 
-def _cut(sides: Sides, own: NDArray[np.bool_], file: int, needy: NDArray[np.int64], share: float) -> str:
+def _cut(sides: Sides, own: NDArray[np.bool_], file: int, needy: NDArray[np.int64], share: float, reach: float) -> str:
     """Cut one picture where about `share` of the category's `own` samples lie beyond; return the direction, or ""."""
     inside = (sides.files == file) & (sides.side == TRAIN)
     corners = sides.boxes[inside]
     axis = int(np.argmax(corners[:, 2:].max(axis=0) - corners[:, :2].min(axis=0)))
     starts, stops = sides.boxes[:, axis], sides.boxes[:, axis + 2]
+    stops = stops + np.rint(reach * (stops - starts)).astype(np.int64)
     for cut in _cuts(starts[inside & own], stops[inside & own], share):
         if _hold_out(sides, inside & (starts >= cut), inside & (starts < cut) & (stops > cut), needy):
             return _DIRECTIONS[axis]

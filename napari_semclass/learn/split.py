@@ -47,6 +47,7 @@ def split_samples(
     seed: int,
     *,
     categories: Sequence[str],
+    reach: float = 0.0,
 ) -> HeldOut:
     """Hold out whole groups, about `share` of the samples of every category.
 
@@ -65,6 +66,8 @@ def split_samples(
         Equal seeds give equal splits.
     categories : sequence of str
         For the notes.
+    reach : float
+        How far beyond its edges a sample is learned from, in lengths of it: with a context of 3 tiles, 1.
 
     Raises
     ------
@@ -81,7 +84,7 @@ def split_samples(
     needy = np.setdiff1d(labels, labels[side == VALID])
     notes = []
     for label in needy.tolist():
-        what = divide_group(sides, label, needy, share, random)
+        what = divide_group(sides, label, needy, share, random, reach)
         several = len(np.unique(groups[labels == label])) > 1
         why = f"{categories[label]} has {'no group that can be held out' if several else 'one group'}"
         if what:

@@ -52,17 +52,18 @@ def windows_of(network: nn.Module) -> Windows | None:
 def for_single_tiles(model: Model) -> Model:
     """The same model for whoever shows it tiles one by one: each has to bring its surroundings along.
 
-    Its tiles are as wide as the area that a window is averaged over, and the answer is for the middle of them. Near
-    enough, but not the same: their edges see padding in place of what lies beyond.
+    Its tiles are as wide as the area that a window is averaged over, or as a network can be shown, and the answer is
+    for the middle of them. Near enough, but not the same: their edges see padding in place of what lies beyond.
     """
-    card, context = model.card, model.card.context
+    card = model.card
+    context = min(card.context, LARGEST_TILE / card.tile, LARGEST_INPUT / card.input_size)
     wider = replace(
         card,
         windows=False,
         context=1.0,
-        tile=min(round(card.tile * context), LARGEST_TILE),
+        tile=round(card.tile * context),
         tile_um=None if card.tile_um is None else card.tile_um * context,
-        input_size=min(round(card.input_size * context), LARGEST_INPUT),
+        input_size=round(card.input_size * context),
     )
     return replace(model, card=wider)
 

@@ -208,7 +208,7 @@ class ProjectDesk(QObject):
         project, located = news
         problems = [*project.problems, *located.sentences]
         self._pause.stop()
-        self._book.changed.disconnect(self._pause.start)  # what is half open must not be saved over what is whole
+        self._book.changed.disconnect(self._save_soon)  # what is half open must not be saved over what is whole
         try:
             opened = self._open_images(project, located, problems)
             self._book.set_categories(project.categories)
@@ -217,7 +217,7 @@ class ProjectDesk(QObject):
                 if layer.image in opened:
                     open_marks(self._viewer, layer, opened[layer.image], project.categories)
         finally:
-            self._book.changed.connect(self._pause.start)
+            self._book.changed.connect(self._save_soon)
         whole = not problems and len(opened) == len(project.images)
         if whole:  # else saving here would lose what could not be opened
             self._folder, self._named, self._last = folder, named, project

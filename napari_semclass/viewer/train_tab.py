@@ -164,10 +164,8 @@ class TrainTab(QWidget):
             ask_to_download(self, news, partial(self.estimate, True))
         elif isinstance(news, str):
             self.plan.say(news)
-        elif news.minutes:
-            self.plan.show_minutes(news.minutes)
         else:
-            self.plan.say("A minute or two: only a linear head is fitted.")
+            self.plan.show_minutes(news.minutes)
 
     def _estimate_ended(self, failure: str | None) -> None:
         if failure:

@@ -8,7 +8,17 @@ import imageio.v3 as iio
 import numpy as np
 import pytest
 
-from napari_semclass.learn.events import BatchDone, EpochDone, EventLog, Failed, Finished, Planned, StageBegun, Stopped
+from napari_semclass.learn.events import (
+    BatchDone,
+    EpochDone,
+    EventLog,
+    Failed,
+    Finished,
+    Looking,
+    Planned,
+    StageBegun,
+    Stopped,
+)
 from napari_semclass.learn.held_out import HeldOutTiles, write_held_out
 from napari_semclass.learn.model_names import free_name, unfit
 from napari_semclass.learn.plan import Plan
@@ -44,6 +54,16 @@ def test_where_it_is_and_how_long_it_takes():
     assert watch.done == pytest.approx(1.5 / 6)
     assert watch.where() == "Stage 1 of 2 (32 px), epoch 2 of 6, batch 5 of 10"
     assert watch.speed() == "120 tiles/s on CPU · 30 s left"
+
+
+def test_the_look_in_the_end_is_told_and_is_all_there_is_without_stages():
+    fitting = told(replace(PLANNED, plan={"stages": []}), Looking(300, 1200, 45.0))
+    assert fitting.done == 0.25
+    assert fitting.where() == "Looking at all tiles for the last time, 300 of 1,200"
+    assert fitting.speed() == "on CPU · 45 s left"
+    tuned = told(PLANNED, StageBegun(0, 2, 32, 2, 1, 8), batch(6, 10), epoch(6), Looking(300, 1200, 45.0))
+    assert tuned.done == 1
+    assert "300 of 1,200" in tuned.where()
 
 
 def test_a_run_that_was_resumed_counts_each_epoch_once():

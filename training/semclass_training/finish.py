@@ -19,7 +19,7 @@ from napari_semclass.learn.metrics import Share
 from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card, Model, TestResult, save_model
 from napari_semclass.model.familiar import Familiar
-from semclass_training.prepare import Prepared, features_where_they_lie, logits_of_samples
+from semclass_training.prepare import Prepared, Progress, features_where_they_lie, logits_of_samples
 
 _LOOKED_AT = 4000  # training tiles that stand for all in what is familiar
 _TEMPERATURES = (0.25, 4.0)  # a temperature beyond comes from too few mistakes, not from the network
@@ -49,11 +49,13 @@ def conclude(
     device: torch.device,
     out: Path,
     table: Path,
+    progress: Progress,
 ) -> tuple[Model, dict[str, Any]]:
     """Calibrate and measure on the validation tiles, if there are any, and write the model.
 
     `seen` are the features of the training tiles, where they are known already.
-    What the model says of each of these tiles goes into `table`, for whoever wants to see them.
+    What the model says of each of these tiles goes into `table`, for whoever wants to see them. `progress` is told how
+    many of them were looked at.
 
     Returns
     -------
@@ -70,7 +72,7 @@ def conclude(
     held_out = prepared.validation
     if held_out is not None:
         look = _Look(network, card, prepared, device)
-        features, logits = look(held_out)
+        features, logits = look(held_out, progress)
         temperature = temperature_of(logits, held_out, prepared.training)
         found = measure(
             logits,
@@ -104,14 +106,14 @@ class _Look:
     prepared: Prepared
     device: torch.device
 
-    def __call__(self, samples: Samples) -> tuple[NDArray[np.float32] | None, NDArray[np.float64]]:
+    def __call__(self, samples: Samples, progress: Progress) -> tuple[NDArray[np.float32] | None, NDArray[np.float64]]:
         """What the classifier is given, (tiles, features), and what it says, unscaled (tiles, categories).
 
         The former is None where the network does not end in one linear classifier.
         """
         if not isinstance(self.network.get_classifier(), nn.Linear):  # type: ignore[operator]
             return None, logits_of_samples(self.network, self.card, samples, self.device)
-        features = self.features(samples)
+        features = features_where_they_lie(self.network, self.card, self.prepared, samples, self.device, progress)
         return features, scores(features, Model(self.network, self.card, ""))
 
     def features(self, samples: Samples) -> NDArray[np.float32]:

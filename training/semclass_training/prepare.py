@@ -35,6 +35,9 @@ PALETTE = (
 _WEAKEST = 0.03  # 0.03 to 1 gave the same macro-F1 on unseen specimens, to 0.001
 _BATCH = 16  # on a CPU, larger ones only fall out of its cache
 
+Progress = Callable[[int], None]
+"""Told how many tiles were looked at."""
+
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
@@ -96,8 +99,8 @@ def prepare(plan: Plan, task: Task, folder: Path, emit: Emit, *, agree: Callable
         stride_um=plan.stride_um,
     )
     samples = cut_samples(dataset.pictures, found.usable, cutting, found.groups, categories, folder=folder)
-    held = divided(plan, dataset, samples)
     context, alone = _context(plan, [dataset.pictures[index] for index in found.usable], start)
+    held = divided(plan, dataset, samples, reach=max(0.0, (context - 1) / 2))
     training, validation = samples.at(held.train), samples.at(held.valid)
     counts = [np.bincount(part.labels, minlength=len(categories)).tolist() for part in (training, validation)]
     notes = (*held.notes, *alone)
@@ -121,8 +124,8 @@ def _context(plan: Plan, pictures: Sequence[Picture], start: Start) -> tuple[flo
     return plan.context, ()
 
 
-def divided(plan: Plan, dataset: DataSet, samples: Samples) -> HeldOut:
-    """What is learned from and what is held out, by the folder's own parts or by the plan."""
+def divided(plan: Plan, dataset: DataSet, samples: Samples, *, reach: float = 0.0) -> HeldOut:
+    """What is learned from and held out, by the folder's own parts or by the plan; `reach` as in `split_samples`."""
     parts = [dataset.pictures[index].part for index in samples.pictures]
     if "valid" in parts:
         return split_by_parts(parts, samples.groups)
@@ -142,6 +145,7 @@ def divided(plan: Plan, dataset: DataSet, samples: Samples) -> HeldOut:
         plan.held.share,
         plan.seed,
         categories=samples.categories,
+        reach=reach,
     )
 
 
@@ -186,51 +190,57 @@ def licence_of(prepared: Prepared) -> str:
     return f"Data: {data}; start weights: {prepared.start.licence or 'none'}"[:2000]
 
 
-def linear_head(plan: Plan, network: nn.Module, features: NDArray[np.float32], samples: Samples) -> LinearHead:
-    """Fit the classifier on features (tiles, features) of the network as it is, put it there, and return it."""
-    weights = np.ones(len(samples))
-    if plan.balance != "none":
-        weights = even_weights(samples.labels, samples.groups)
-    # Among few tiles some features hardly vary by chance, and the loss of a head that trusts them begins at 30. With
-    # many, tuning from such a head was no better (macro-F1 0.895 and 0.921 against 0.897 and 0.932 on materials).
-    spread = LEAST_SPREAD if len(samples) < features.shape[1] else 0.0
-    head = fit_linear_head(
-        features,
-        samples.labels,
-        weights,
-        len(samples.categories),
-        plan.regularisation,
-        least_spread=spread,
-        weakest=_WEAKEST,
-    )
-    put_head(network, head)
-    return head
-
-
-def put_head(network: nn.Module, head: LinearHead) -> None:
-    """Make a linear head the network's classifier."""
+def linear_head(plan: Plan, network: nn.Module, features: NDArray[np.float32], samples: Samples) -> None:
+    """Fit the classifier on features (tiles, features) of the network as it is, and put it there."""
+    head = fitted_head(plan, features, samples.labels, samples.groups, len(samples.categories))
     classifier = network.get_classifier()  # type: ignore[operator]
     with torch.no_grad():
         classifier.weight.copy_(torch.from_numpy(head.weight))
         classifier.bias.copy_(torch.from_numpy(head.bias))
 
 
-def features_of_samples(network: nn.Module, card: Card, samples: Samples, device: torch.device) -> NDArray[np.float32]:
-    """Features before the classifier (tiles, features) of every tile as it is."""
+def fitted_head(
+    plan: Plan,
+    features: NDArray[np.float32],
+    labels: NDArray[np.int64],
+    groups: NDArray[np.int64],
+    categories: int,
+) -> LinearHead:
+    """The classifier that a plan fits on features (tiles, features) of tiles with these labels and groups (tiles,)."""
+    weights = np.ones(len(labels))
+    if plan.balance != "none":
+        weights = even_weights(labels, groups)
+    # Among few tiles some features hardly vary by chance, and the loss of a head that trusts them begins at 30. With
+    # many, tuning from such a head was no better (macro-F1 0.895 and 0.921 against 0.897 and 0.932 on materials).
+    spread = LEAST_SPREAD if len(labels) < features.shape[1] else 0.0
+    return fit_linear_head(
+        features, labels, weights, categories, plan.regularisation, least_spread=spread, weakest=_WEAKEST
+    )
+
+
+def features_of_samples(
+    network: nn.Module, card: Card, samples: Samples, device: torch.device, progress: Progress = lambda done: None
+) -> NDArray[np.float32]:
+    """Features before the classifier (tiles, features) of every tile as it is; `progress` is told how many are done."""
 
     def features(batch: Tensor) -> Tensor:
         before: Tensor = network.forward_features(batch)  # type: ignore[operator]
         return network.forward_head(before, pre_logits=True)  # type: ignore[operator,no-any-return]
 
-    return np.asarray(_answers(features, network, card, samples, device).numpy())
+    return np.asarray(_answers(features, network, card, samples, device, progress).numpy())
 
 
 def features_where_they_lie(
-    network: nn.Module, card: Card, prepared: Prepared, samples: Samples, device: torch.device
+    network: nn.Module,
+    card: Card,
+    prepared: Prepared,
+    samples: Samples,
+    device: torch.device,
+    progress: Progress = lambda done: None,
 ) -> NDArray[np.float32]:
     """Features before the classifier (tiles, features) as the card's model sees tiles: with their context, or alone."""
     if not card.windows:
-        return features_of_samples(network, card, samples, device)
+        return features_of_samples(network, card, samples, device, progress)
     return features_in_place(
         Model(network.eval(), card, ""),
         prepared.dataset.pictures,
@@ -238,6 +248,7 @@ def features_where_they_lie(
         prepared.cutting,
         context=card.context,
         device=str(device),
+        progress=progress,
     )
 
 
@@ -247,7 +258,12 @@ def logits_of_samples(network: nn.Module, card: Card, samples: Samples, device: 
 
 
 def _answers(
-    answer: Callable[[Tensor], Tensor], network: nn.Module, card: Card, samples: Samples, device: torch.device
+    answer: Callable[[Tensor], Tensor],
+    network: nn.Module,
+    card: Card,
+    samples: Samples,
+    device: torch.device,
+    progress: Progress = lambda done: None,
 ) -> Tensor:
     """What `answer` gives for every tile, in float32 on the CPU."""
     network.eval()
@@ -257,6 +273,7 @@ def _answers(
             tiles = resized(samples.pixels[begin : begin + _BATCH], card.input_size).to(device)
             batch = network_input(tiles.float() / 255, card).contiguous(memory_format=torch.channels_last)
             parts.append(answer(batch).float().cpu())
+            progress(begin + len(tiles))
     return torch.cat(parts)
 
 

@@ -2,14 +2,13 @@
 
 import json
 import time
+from collections.abc import Callable
 from dataclasses import asdict
 from math import inf
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
 from napari_semclass.classify.versions import versions
@@ -21,6 +20,7 @@ from napari_semclass.learn.events import (
     EventLog,
     Failed,
     Finished,
+    Looking,
     Planned,
     Stopped,
     Suggested,
@@ -37,6 +37,7 @@ from semclass_training.finish import blended, conclude
 from semclass_training.loaders import this_share
 from semclass_training.prepare import (
     Prepared,
+    Progress,
     at_size,
     features_of_samples,
     features_where_they_lie,
@@ -50,6 +51,12 @@ from semclass_training.stages import Memory, Stages, Work
 from semclass_training.timing import looking_minutes, predicted_minutes
 
 PREVIEW_NAME = "augmentation.png"
+_STOPPED = "Stopped as asked for; resume it to go on from here."
+_TELLING_S = 1.0
+
+
+class _StopAskedFor(Exception):
+    """Ends a look at tiles."""
 
 
 def train(run: Run, *, dry_run: bool = False, find_lr: bool = False, since: float = inf) -> bool:
@@ -158,19 +165,19 @@ class _Trainer:
         if self._log is None:
             return True
         blended(network, start, plan.start_share)
-        card, features = in_context(card, prepared), None
-        if prepared.context or not plan.stages:  # the classifier learns from what it will be given
-            features = features_where_they_lie(network, card, prepared, prepared.training, device)
-            linear_head(plan, network, features, prepared.training)
-        self._conclude(prepared, network, card, features, device)
+        try:
+            self._look_and_conclude(prepared, network, in_context(card, prepared), device)
+        except _StopAskedFor:
+            self.emit(Stopped(_STOPPED))
+            return False
         return True
 
     def _estimate(self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device) -> list[float]:
-        """Tell the minutes of each stage; the first one's have those of the linear head, the last one's of the end."""
+        """Tell the minutes of each stage, of which the first one's have those of the linear head, and of the end."""
         held_out = len(prepared.validation) if prepared.validation else 0
         minutes = predicted_minutes(self._plan, network, card, prepared.training, held_out, device)
-        if minutes and prepared.context:
-            minutes[-1] += looking_minutes(network, in_context(card, prepared), prepared, device)
+        if prepared.context or not self._plan.stages:
+            minutes.append(looking_minutes(network, in_context(card, prepared), prepared, device))
         self.emit(Estimated(tuple(round(value, 3) for value in minutes)))
         return minutes
 
@@ -207,7 +214,7 @@ class _Trainer:
         if stages.run():
             return True
         if self._run.wish() == "stop":
-            self.emit(Stopped("Stopped as asked for; resume it to go on from here."))
+            self.emit(Stopped(_STOPPED))
             return False
         self.emit(Warned("Ended before its plan was done, with what was learned so far."))
         return True
@@ -225,15 +232,18 @@ class _Trainer:
         if self._log is not None and self._card is not None:
             save_model(network, at_size(self._card, size), self._run.best)
 
-    def _conclude(
-        self,
-        prepared: Prepared,
-        network: nn.Module,
-        card: Card,
-        features: NDArray[np.float32] | None,
-        device: torch.device,
-    ) -> None:
-        model, metrics = conclude(network, card, prepared, features, device, self._out, self._run.held_out_file)
+    def _look_and_conclude(self, prepared: Prepared, network: nn.Module, card: Card, device: torch.device) -> None:
+        """Fit the last classifier, on tiles as it will be given them, where it is fitted anew; measure, and write."""
+        training, held_out = prepared.training, prepared.validation
+        anew = bool(prepared.context or not self._plan.stages)
+        first = len(training) if anew else 0
+        part = self._telling(first + (len(held_out) if held_out is not None else 0))
+        features = None
+        if anew:
+            features = features_where_they_lie(network, card, prepared, training, device, part(0))
+            linear_head(self._plan, network, features, training)
+        table = self._run.held_out_file
+        model, metrics = conclude(network, card, prepared, features, device, self._out, table, part(first))
         if metrics:
             with replacing(self._run.metrics_file) as temporary:
                 temporary.write_text(json.dumps(metrics, indent=1), encoding="utf-8")
@@ -241,6 +251,27 @@ class _Trainer:
         shown: tuple[str, ...] = ("unit", "n", "n_groups", "accuracy", "macro_f1", "ece")
         brief_metrics = {key: metrics[key] for key in shown if key in metrics}
         self.emit(Finished(str(self._out), model.sha256, seconds, brief_metrics))
+
+    def _telling(self, total: int) -> Callable[[int], Progress]:
+        """For a look at so many tiles in parts: given how many came before a part, what is to be told its progress.
+
+        That tells of it now and then, and ends it where the run is asked to stop.
+        """
+        begun = told = time.monotonic()
+
+        def part(before: int) -> Progress:
+            def progress(done: int) -> None:
+                nonlocal told
+                if self._run.wish() == "stop":
+                    raise _StopAskedFor
+                now, seen = time.monotonic(), before + done
+                if now - told >= _TELLING_S and 0 < seen <= total:
+                    told = now
+                    self.emit(Looking(seen, total, (now - begun) / seen * (total - seen)))
+
+            return progress
+
+        return part
 
 
 def _refuse(download: Download) -> bool:

@@ -17,7 +17,7 @@ from napari_semclass.classify.partial import Partial
 from napari_semclass.classify.windows import SharedMaps, shared_maps
 from napari_semclass.errors import ModelError
 from napari_semclass.learn.quick import fit_quick, predict
-from napari_semclass.micrograph import DataBar, GreyRange, Micrograph
+from napari_semclass.micrograph import DataBar, GreyRange, Micrograph, as_micrographs
 from napari_semclass.model import Model, build_network, load_model, save_model
 from napari_semclass.model.card import card_from_json
 from napari_semclass.model.network import BLANK
@@ -177,6 +177,38 @@ def test_where_tiles_come_alone_they_bring_their_surroundings(windows_model):
         crop, alone, Settings(tile=3 * TILE, stride=3 * TILE, device="cpu", precision="fp32"), levels=levels
     )
     assert step.prediction.tile_categories()[0] == placed.tile_categories()[index]
+
+
+@pytest.mark.parametrize(("side", "context"), [(384, 9.0), (512, 5.0), (64, 3.0)])
+def test_what_comes_alone_is_seen_at_the_scale_that_was_learned(tiles_model, side, context):
+    card = replace(tiles_model.card, tile=side, input_size=side, windows=True, context=context)
+    alone = for_single_tiles(replace(tiles_model, card=card)).card
+    assert alone.tile == alone.input_size == min(2048, side * context)
+
+
+def test_a_whole_picture_at_the_scale_that_was_learned_gets_no_warning(windows_model):
+    card = replace(windows_model.card, context=3.0, pixel_size_range=(1e-9, 1e-9))
+    pixels = np.clip(scene(9, 3 * TILE, 3 * TILE)[0], 0, 255).astype(np.uint8)
+    notes = []
+    for pixel_size in (1e-9, 3e-9):
+        (whole,) = as_micrographs(pixels, source="scene", pixel_size=pixel_size)
+        model = replace(windows_model, card=card)
+        notes.append(classify_micrograph(whole, model, Settings(mode="whole", device="cpu")).made["note"])
+    assert "per pixel" not in notes[0]
+    assert "shown at 3 nm per pixel" in notes[1]
+
+
+def test_a_box_across_the_data_bar_changes_nothing_for_its_neighbours(tiles_model):
+    whole = micrograph(scene(9, 256, 320)[0], bars=(DataBar(192, 208, 1.0),))
+    beside, across = [96, 96, 160, 160], [170, 96, 234, 160]
+    found = []
+    for boxes in ([beside], [beside, across]):
+        *_, last = feature_steps(
+            whole, tiles_model, np.array(boxes), tile=TILE, levels=GreyRange(0, 255), device="cpu", windows=True,
+            context=3.0,
+        )  # fmt: skip
+        found.append(last.features[0])
+    np.testing.assert_allclose(*found, rtol=1e-4, atol=1e-5)
 
 
 def test_pixels_are_resized_as_tiles_are(tiles_model):

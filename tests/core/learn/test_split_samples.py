@@ -110,6 +110,18 @@ def test_a_category_with_one_group_is_validated_below_what_it_is_learned_from():
     )
 
 
+def test_what_surrounds_a_tile_that_is_learned_from_is_not_held_out():
+    pictures = [(0, 0, grid(5, 3)), (0, 1, grid(5, 3)), (1, 2, grid(10, 3))]
+    labels, _, _, boxes = samples_of(pictures)
+    held = split_samples(*samples_of(pictures), 0.2, 0, categories=NAMES, reach=1.0)
+    learned, powder = (boxes[part[labels[part] == 1]] for part in (held.train, held.valid))
+    assert len(powder)
+    assert powder[:, 0].min() >= learned[:, 2].max() + 10
+    # Where there is no room for that, it is said.
+    (note,) = split_samples(*samples_of([*pictures[:2], (1, 2, grid(2, 1))]), 0.2, 0, categories=NAMES, reach=1.0).notes
+    assert "of which some lie in surroundings that are learned from" in note
+
+
 def test_wide_pictures_are_cut_on_the_right_and_tiles_across_the_cut_are_dropped():
     pictures = [(0, 0, grid(3, 3)), (0, 1, grid(3, 3)), (1, 2, grid(2, 11, tile=10, stride=5))]
     labels, _, _, boxes = samples_of(pictures)

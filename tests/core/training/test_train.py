@@ -23,8 +23,10 @@ from napari_semclass.learn.events import (
     Divided,
     EpochDone,
     Estimated,
+    EventLog,
     Failed,
     Finished,
+    Looking,
     Planned,
     StageBegun,
     Stopped,
@@ -37,7 +39,7 @@ from napari_semclass.micrograph import as_micrographs, open_micrographs
 from napari_semclass.retrain import follow, start
 from semclass_training.callbacks import Follow
 from semclass_training.finish import temperature_of
-from semclass_training.prepare import linear_head
+from semclass_training.prepare import fitted_head
 from semclass_training.train import train
 
 pytestmark = pytest.mark.slow
@@ -243,6 +245,32 @@ def test_a_stop_ends_after_the_batch_and_resuming_goes_on_in_the_middle_of_the_e
     assert_same_model(whole, stopped)
 
 
+def test_the_look_in_the_end_is_foreseen_tells_how_far_it_is_and_can_be_stopped(make_run, monkeypatch):
+    plan = Plan(backbone="test_resnet", pretrained="none", tile=48, stride=48, context=3.0)
+    whole, stopped = make_run(plan, "whole"), make_run(plan, "stopped")
+    assert train(whole)
+    monkeypatch.setattr("semclass_training.train._TELLING_S", 0.0)
+    write = EventLog.write
+
+    def write_and_ask(self, event):
+        write(self, event)
+        if isinstance(event, Looking):
+            stopped.ask("stop")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(EventLog, "write", write_and_ask)
+        assert not train(stopped)
+    assert isinstance(events(stopped)[-1], Stopped)
+    (minutes,) = of_kind(stopped, Estimated)[0].minutes
+    assert minutes > 0
+    (look,) = of_kind(stopped, Looking)
+    assert 0 < look.done < look.total == 60
+    assert not stopped.folder.with_suffix(".safetensors").exists()
+    assert train(stopped)
+    assert of_kind(stopped, Looking)[-1].done == 60
+    assert_same_model(whole, stopped)
+
+
 def test_good_enough_makes_a_model_of_what_is_learned(plan, make_run, monkeypatch):
     run = make_run(plan)
     monkeypatch.setattr("semclass_training.stages.Stages._epoch_done", lambda self, *_: run.ask("finish"))
@@ -422,14 +450,7 @@ def test_few_tiles_do_not_make_a_head_that_shouts(plan):
     labels = np.repeat([0, 1], 8)
     features = np.hstack([random.normal(labels[:, None], 0.1, (16, 300)), random.normal(0, 1e-4, (16, 200))])
 
-    class Few:
-        labels, groups, categories = np.repeat([0, 1], 8), np.repeat([0, 1], 8), ("a", "b")
-
-        def __len__(self):
-            return 16
-
-    network = SimpleNamespace(get_classifier=lambda: torch.nn.Linear(500, 2))
-    head = linear_head(replace(plan, balance="none"), network, features.astype(np.float32), Few())
+    head = fitted_head(replace(plan, balance="none"), features.astype(np.float32), labels, labels, 2)
     unseen = np.hstack([random.normal(0, 0.1, (50, 300)), random.normal(0, 0.1, (50, 200))])
     assert np.abs(head.logits(unseen)).max() < 5
 
