@@ -18,9 +18,11 @@ import sys
 import time
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import softmax
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
@@ -29,6 +31,7 @@ from sklearn.preprocessing import StandardScaler
 from napari_semclass.classify.forward import Forward
 from napari_semclass.learn.dataset import DataSet, Picture, read_dataset
 from napari_semclass.learn.in_place import answers_to
+from napari_semclass.learn.metrics import reliability, with_interval
 from napari_semclass.learn.plan import Plan, changed, read_plan
 from napari_semclass.learn.run import Run, Task
 from napari_semclass.learn.split import read_folds, stratified_group_folds, write_folds
@@ -38,6 +41,7 @@ from napari_semclass.model import load_model
 FOLDS = Path(__file__).with_name("materials_folds.csv")
 TILE = 224
 REPEATS = 300
+_Shares = NDArray[np.float64]
 
 
 def folds_of(data: DataSet) -> NDArray[np.int64]:
@@ -56,8 +60,8 @@ def cut(data: DataSet, indices: NDArray[np.int64], categories: tuple[str, ...], 
     return cut_samples(data.pictures, indices.tolist(), cutting, groups, categories)
 
 
-def frozen(data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Samples, NDArray[np.int64]]:
-    """Answers of a logistic regression on features of the start weights."""
+def frozen(data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64]) -> tuple[Samples, _Shares]:
+    """Probabilities of a logistic regression on features of the start weights."""
     import torch
 
     from semclass_training.prepare import features_of_samples
@@ -67,7 +71,7 @@ def frozen(data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64]) 
     device = torch.device("cpu")
     features = [features_of_samples(model.network, model.card, part, device) for part in (learned, held_out)]
     fitted = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, class_weight="balanced", max_iter=2000))
-    return held_out, np.asarray(fitted.fit(features[0], learned.labels).predict(features[1]))
+    return held_out, np.asarray(fitted.fit(features[0], learned.labels).predict_proba(features[1]))
 
 
 def train(pictures: list[Picture], plan: Plan, folder: Path) -> tuple[Path, dict[str, float]]:
@@ -95,14 +99,14 @@ def train(pictures: list[Picture], plan: Plan, folder: Path) -> tuple[Path, dict
 
 def trained(
     data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64], plan: Plan, folder: Path
-) -> tuple[Samples, NDArray[np.int64], dict[str, float]]:
-    """Answers of a model that was trained on the training pictures alone."""
+) -> tuple[Samples, _Shares, dict[str, float]]:
+    """Probabilities of a model that was trained on the training pictures alone."""
     out, timing = train([data.pictures[index] for index in training], plan, folder)
     held_out = cut(data, test, data.categories, str(out))
     model = load_model(out)
     nothing = np.zeros(len(held_out), dtype=bool)
     logits, _ = answers_to(Forward.on(model, "cpu"), data.pictures, held_out, cutting_of(model.card), nothing)
-    return held_out, logits.argmax(axis=1), timing
+    return held_out, softmax(logits / model.card.temperature, axis=1), timing
 
 
 def processor_minutes(who: int) -> float:
@@ -122,8 +126,8 @@ def write_manifest(pictures: list[Picture], folder: Path) -> None:
 
 def plain(
     data: DataSet, training: NDArray[np.int64], test: NDArray[np.int64], epochs: int
-) -> tuple[Samples, NDArray[np.int64], dict[str, float]]:
-    """Answers of what one writes with fastai in ten lines: fixed size, all of it fine-tuned, batch by batch."""
+) -> tuple[Samples, _Shares, dict[str, float]]:
+    """Probabilities of what one writes with fastai in ten lines: fixed size, all of it fine-tuned, batch by batch."""
     import timm
     import torch
     from fastai.vision.all import (
@@ -173,17 +177,19 @@ def plain(
     card = load_model("starter").card
     return (
         held_out,
-        logits_of_samples(network, card, held_out, torch.device("cpu")).argmax(axis=1),
+        softmax(logits_of_samples(network, card, held_out, torch.device("cpu")), axis=1),
         {"minutes": minutes, "processor_minutes": spent},
     )
 
 
-def keep(out: Path, name: str, samples: Samples, answers: NDArray[np.int64], more: dict[str, float]) -> None:
+def keep(out: Path, name: str, samples: Samples, shares: _Shares, more: dict[str, float]) -> None:
     """Write what a run answered, tile by tile."""
+    answers = shares.argmax(axis=1)
     content = {
         "labels": samples.labels.tolist(),
         "groups": samples.groups.tolist(),
         "answers": answers.tolist(),
+        "probabilities": shares.round(5).tolist(),
         **more,
     }
     (out / f"{name}.json").write_text(json.dumps(content))
@@ -205,6 +211,7 @@ def summary(out: Path) -> None:
         right = [float(np.mean(np.equal(run["labels"], run["answers"]))) for run in runs]
         minutes, busy = ([run[key] for run in runs if key in run] for key in ("minutes", "processor_minutes"))
         took = f", {np.mean(minutes):.1f} minutes each, {np.mean(busy):.1f} of processor time" if busy else ""
+        print(f"{kind}: expected calibration error of both folds {calibration(found, kind)}")
         print(f"{kind}: {len(runs)} runs, macro-F1 {np.mean(scores):.4f} ({min(scores):.4f} to {max(scores):.4f}), "
               f"accuracy {np.mean(right):.4f}{took}")  # fmt: skip
     for kind in kinds:
@@ -215,6 +222,25 @@ def summary(out: Path) -> None:
         ]
         if pairs:
             print(f"{kind} minus frozen: {difference(pairs)}")
+
+
+def calibration(found: dict[str, Any], kind: str) -> str:
+    """Expected calibration error of the tiles of both folds together, mean of seeds, interval by drawing groups."""
+    by_seed: dict[str, list[Any]] = {}
+    for name, run in found.items():
+        if name.split("-")[0] == kind and "probabilities" in run:
+            by_seed.setdefault("-".join(name.split("-")[2:]), []).append(run)
+    whole = [runs for runs in by_seed.values() if len(runs) == max(map(len, by_seed.values()))]
+    if not whole:
+        return "not known"
+    shares = [np.concatenate([np.array(run["probabilities"]) for run in runs]) for runs in whole]
+    truth = np.concatenate([np.array(run["labels"]) for run in whole[0]])
+    groups = [f"{fold} {group}" for fold, run in enumerate(whole[0]) for group in run["groups"]]
+
+    def error(drawn: NDArray[np.int64]) -> float:
+        return float(np.mean([reliability(each[drawn], truth[drawn]).error for each in shares]))
+
+    return f"{with_interval(error, groups, REPEATS)} ({len(whole)} seeds)"
 
 
 def difference(pairs: list[tuple[dict[str, list[int]], dict[str, list[int]]]]) -> str:
