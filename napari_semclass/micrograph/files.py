@@ -166,7 +166,9 @@ def _moved_last(array: Any, axis: int) -> Any:
 
 
 def _refuse_truncated(path: Path, series: Any) -> None:
-    """Refuse a file that ends early: missing strips read as zeros would be classified as if they were specimen."""
+    """Refuse a file that ends early or lacks strips: read as zeros, they would be classified as if they were specimen."""
+    import tifffile
+
     size = path.stat().st_size
     for page in series.pages:
         if page is None:
@@ -176,6 +178,10 @@ def _refuse_truncated(path: Path, series: Any) -> None:
             raise MicrographError(
                 f"{path}: is cut short or damaged (pixels are said to lie behind its {size:,} bytes); copy it again."
             )
+        blocks, there = prod(page.chunked), min(len(page.dataoffsets), len(page.databytecounts))
+        whole = page.compression == tifffile.COMPRESSION.NONE and sum(page.databytecounts) >= page.nbytes
+        if there < blocks and not whole:
+            raise MicrographError(f"{path}: is damaged (has {there:,} of {blocks:,} blocks of pixels); copy it again.")
 
 
 def _open_picture(path: Path, metadata: Metadata | None = None) -> list[Micrograph]:

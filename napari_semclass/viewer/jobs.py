@@ -3,6 +3,7 @@
 import atexit
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from contextlib import closing
 from typing import Any
@@ -11,6 +12,7 @@ from weakref import WeakKeyDictionary
 from qtpy.QtCore import QObject, Signal
 
 from napari_semclass.errors import sentence_of
+from napari_semclass.memory import return_freed_memory
 from napari_semclass.viewer.mesa import keep_triton_out
 
 # Seconds to wait at exit for a batch to end: a thread inside torch while Python shuts down would abort the process.
@@ -19,6 +21,9 @@ _LAST_BATCH_S = 30.0
 # Seconds a job may hold Python while the GUI thread waits for it. A stroke or a new layer hands Python back and forth
 # some hundred times between napari and Qt, and with Python's usual 5 ms each time a busy job would make that seconds.
 _TURN_S = 0.0005
+
+# A job that takes longer may have needed much memory; what it freed is not kept for the next one.
+_LONG_S = 1.0
 
 _STOP_OF: "WeakKeyDictionary[threading.Thread, threading.Event]" = WeakKeyDictionary()
 
@@ -67,6 +72,7 @@ class Job(QObject):
         if self._stop.is_set():
             self._emit("finished")
             return
+        begun = time.monotonic()
         try:
             with closing(self._work(self._stop)) as steps:
                 for step in steps:
@@ -75,6 +81,8 @@ class Job(QObject):
             self._emit("failed", sentence_of(error))
         else:
             self._emit("finished")
+        if time.monotonic() - begun > _LONG_S:
+            return_freed_memory()
 
     def _emit(self, signal: str, *arguments: Any) -> None:
         try:

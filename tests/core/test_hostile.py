@@ -425,6 +425,26 @@ def test_a_list_of_pages_that_leads_back_to_itself_is_refused(big, order, tmp_pa
     assert read_header(path) is None
 
 
+def test_a_tiff_that_lacks_blocks_of_its_pixels_is_refused(tmp_path):
+    """Else they would be zeros, and classified; or, of 34 million blocks in a file of 286 bytes, fill the memory."""
+    path = tmp_path / "a.tif"
+    pixels = np.zeros((64, 64), np.uint8)
+    tifffile.imwrite(path, pixels, rowsperstrip=8, compression="zlib", photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["ImageLength"].overwrite(6400)
+    with pytest.raises(MicrographError, match=r"is damaged \(has 8 of 800 blocks of pixels\); copy it again"):
+        open_micrographs(path)
+
+
+def test_a_tiff_of_one_strip_may_say_what_it_likes_of_their_height(tmp_path):
+    path = tmp_path / "a.tif"
+    pixels = np.arange(64 * 64, dtype=np.uint16).reshape(64, 64)
+    tifffile.imwrite(path, pixels, photometric="minisblack")
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        tiff.pages[0].tags["RowsPerStrip"].overwrite(8)
+    np.testing.assert_array_equal(open_micrographs(path)[0].read(0, 64, 0, 64), pixels)
+
+
 def test_a_bomb_in_a_tiff_stops_at_the_size_it_said(tmp_path):
     """A strip that unpacks to more than its rows is damage, and never unpacked whole."""
     tifffile.imwrite(tmp_path / "a.tif", PICTURE, compression="zlib", rowsperstrip=48)
