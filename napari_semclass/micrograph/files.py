@@ -166,7 +166,7 @@ def _moved_last(array: Any, axis: int) -> Any:
 
 
 def _refuse_truncated(path: Path, series: Any) -> None:
-    """Refuse a file that ends early or lacks strips: read as zeros, they would be classified as if they were specimen."""
+    """Refuse a file that ends early or lacks strips: read as zeros, they would be classified as if they were there."""
     import tifffile
 
     size = path.stat().st_size
