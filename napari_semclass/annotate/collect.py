@@ -136,7 +136,7 @@ class LabelledTiles:
             return f"Mark {name}: it has no tiles yet."
         what = f"{counts[number]:,} tile{'s' if counts[number] > 1 else ''}"
         if groups[number] < 2:
-            return f"Mark {name} in one more place: it has {what} in one place only."
+            return f"Mark {name} in one more place, a tile or more from all marks: it has {what} in one place only."
         most = max(self.used, key=lambda item: counts[item.number])
         if counts[most.number] == counts[number]:
             return f"Every category has {what}; more of all make the model better."

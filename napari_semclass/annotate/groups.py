@@ -134,7 +134,7 @@ def _impossible(numbers: _Ints, groups: _Ints, sides: _Ints, categories: Categor
     away = " to ".join(f"{side:,}" for side in sorted({int(sides.min()), int(sides.max())}))
     return (
         f"accuracy cannot be shown, as {listed} {'is' if len(names) == 1 else 'are each'} marked in one place only",
-        (f"Mark {what} in one more place, at least one tile ({away} px) away from the first.",),
+        (f"Mark {what} in one more place, at least one tile ({away} px) from all marks: nearer ones are one place.",),
     )
 
 

@@ -113,4 +113,4 @@ def _outcome(entry: Entry) -> str:
     if len(entry.rows) > 1:
         return f"{len(entry.rows)} planes, {entry.tiles:,} tiles"
     row = entry.rows[0]
-    return f"{row.category} {share(row.confidence or 0)}"
+    return f"{row.category} (probability {share(row.confidence or 0)})"

@@ -278,6 +278,7 @@ class SemClassifier(Board):
             self.model = outcome.model
             self.classify(wait=False)
             self._learned = f"{outcome.name} is trained. {outcome.figures()}"
+            self._say(f"{outcome.name} is trained; the overlay is made anew with it.")
             return outcome
 
         found: Outcome | None = self._start(until_used, wait, self._long_lane)

@@ -31,7 +31,7 @@ from napari_semclass.viewer.why_job import show_why, why_job
 
 _TOO_FEW = "Mark tiles of two categories first."
 _HOW_TO_BEGIN = "Add two or more categories; then point at a place and press the category's key, or paint."
-ACCEPT, NEXT, UNMARK, UNDO, WHY = "a", "n", "0", "Control-Z", "y"
+ACCEPT, NEXT, LEAVE, UNMARK, UNDO, WHY = "a", "n", "Escape", "0", "Control-Z", "y"
 
 
 class AnnotateTab(QWidget):
@@ -69,6 +69,7 @@ class AnnotateTab(QWidget):
         )
         keys: dict[str, Callable[[], None]] = {str(key): partial(marking.mark, key) for key in KEYS}
         keys |= {UNMARK: partial(marking.mark, 0), ACCEPT: marking.accept, NEXT: marking.next, UNDO: marking.undo}
+        keys[LEAVE] = marking.leave
         self.keys = MarkKeys(viewer, self, keys | {WHY: self.why}, unless=_left_to_layer)
         self._wire()
         self._show_problems()
@@ -109,7 +110,7 @@ class AnnotateTab(QWidget):
             self.keys.hold()
         else:
             self.keys.release()
-            self.marking.pause()
+            self.marking.leave()
 
     def let_go(self) -> None:
         """Save what is marked and let go of the viewer; the layers stay."""

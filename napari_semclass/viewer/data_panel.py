@@ -38,6 +38,9 @@ class DataPanel(QWidget):
         layout.addWidget(self.marks_words)
         layout.addLayout(row)
         layout.addWidget(self.folder_words)
+        self.together = _words()
+        layout.addWidget(self.together)
+        self.value_changed.connect(self._show_together)
         self.marks.toggled.connect(self.value_changed)
         self.folder.toggled.connect(self.value_changed)
         self.choose.clicked.connect(self._choose)
@@ -100,6 +103,24 @@ class DataPanel(QWidget):
         self.folder_words.setToolTip("\n".join(sentences))
         self.folder_words.setVisible(bool(sentences))
         self.value_changed.emit()
+
+    def _show_together(self) -> None:
+        """Say which categories only one of both sources has: whoever means one by two names should know."""
+        data = self.value()
+        sentence = ""
+        if data is not None and data.marks is not None and data.folder is not None:
+            marked = {category.name.casefold(): category.name for category in data.marks.used}
+            pictured = {name.casefold(): name for name in data.folder.categories}
+            parts = [
+                f"{', '.join(mine[name] for name in mine if name not in others)} only {where}"
+                for mine, others, where in ((marked, pictured, "marked"), (pictured, marked, "in the folder"))
+                if set(mine) - set(others)
+            ]
+            if parts:
+                count = len(marked | pictured)
+                sentence = f"Both are learned together, {count} categories: {'; '.join(parts)}."
+        self.together.setText(sentence)
+        self.together.setVisible(bool(sentence))
 
     def _choose(self) -> None:
         path = QFileDialog.getExistingDirectory(self, "Folder of labelled pictures")

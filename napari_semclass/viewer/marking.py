@@ -90,11 +90,13 @@ class Marking:
             if self._panel.next.isEnabled():
                 self._state.say("Learn once more for new suggestions." if self._teacher.names else "Learn first.")
             return
-        self._question = f"Is this {asked.category}? A: yes; 1 to 9: another category; N: next."
+        self._question = (
+            f"Is this {asked.category}? A: yes; 1 to 9, wherever the pointer is: another one; N: next; Esc: end."
+        )
         self._state.say(self._question)
 
-    def pause(self) -> None:
-        """Ask no more, as when another tab is looked at; labels that are being checked wait."""
+    def leave(self) -> None:
+        """Ask no more, as when another tab is looked at or the user has enough; labels that are being checked wait."""
         if self._suggesting.asked is not None and not self._checking.is_asking:
             self._suggesting.end()
         if self._question and self._state.message == self._question:

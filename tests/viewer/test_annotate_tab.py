@@ -193,6 +193,11 @@ def test_the_next_tile_is_asked_about_and_answered_by_one_key(annotating, viewer
     asked = annotating.suggesting.asked
     assert asked is not None
     assert any(layer.name == "next tile" for layer in viewer.layers)
+    press(Qt.Key.Key_Escape)
+    assert annotating.suggesting.asked is None
+    assert not any(layer.name == "next tile" for layer in viewer.layers)
+    assert "Is this" not in annotating._state.message
+    annotating.suggesting.ask(asked)
     annotating.shown(False)  # another tab is looked at: the question and its frame go
     assert not any(layer.name == "next tile" for layer in viewer.layers)
     assert "Is this" not in annotating._state.message

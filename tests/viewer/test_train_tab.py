@@ -186,6 +186,19 @@ def test_a_folder_is_audited_and_can_be_learned_from(make_tab, folder, qtbot):
     assert not tab.data.folder.isEnabled()
 
 
+def test_categories_that_only_marks_or_only_the_folder_have_are_named(tab, folder, qtbot):
+    tab.data.folder_chosen.emit(str(folder))
+    qtbot.waitUntil(tab.data.folder.isChecked, **WAIT)
+    assert tab.data.together.text() == ""
+    (folder / "Fibres").rename(folder / "Wires")
+    tab.data.folder_chosen.emit(str(folder))
+    qtbot.waitUntil(lambda: "Wires" in tab.data.together.text(), **WAIT)
+    words = "Both are learned together, 3 categories: Fibres only marked; Wires only in the folder."
+    assert tab.data.together.text() == words
+    tab.data.marks.setChecked(False)
+    assert not tab.data.together.isVisible()
+
+
 def test_stages_are_edited_in_place(tab, said, qtbot):
     table = tab.plan.table
     table.setCurrentCell(0, EPOCHS)

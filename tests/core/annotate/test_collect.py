@@ -52,7 +52,7 @@ FAR = [(5, 5), (105, 5), (5, 105), (105, 105)]
         ([[(1, 5, 5)]], "Mark Fibres: it has no tiles yet."),
         (
             [[(1, 5, 5), (1, 105, 5), (2, 5, 105), (3, 105, 105), (3, 185, 5)]],
-            "Mark Fibres in one more place: it has 1",
+            "Mark Fibres in one more place, a tile or more from all marks: it has 1",
         ),
         ([[(n, *place) for n, place in zip((1, 1, 2, 2), FAR, strict=True)]], "Mark Matrix: it has no tiles yet."),
         (

@@ -73,10 +73,14 @@ def test_where_nothing_can_be_tested_it_is_said_what_to_mark():
     found = group(("a", "", tiles((1, 0, 0), (1, 100, 0), (2, 200, 0))))
     assert found.level == "none"
     assert found.sentence == "accuracy cannot be shown, as Fibres is marked in one place only"
-    assert found.advice == ("Mark Fibres in one more place, at least one tile (20 px) away from the first.",)
+    assert found.advice == (
+        "Mark Fibres in one more place, at least one tile (20 px) from all marks: nearer ones are one place.",
+    )
     both = group(("a", "", BOTH))
     assert "Pores and Fibres are each marked in one place only" in both.sentence
-    assert both.advice == ("Mark each of them in one more place, at least one tile (20 px) away from the first.",)
+    assert both.advice == (
+        "Mark each of them in one more place, at least one tile (20 px) from all marks: nearer ones are one place.",
+    )
 
 
 def test_without_marks_there_is_no_group():
