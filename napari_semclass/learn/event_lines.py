@@ -47,8 +47,10 @@ def _division(event: Divided) -> list[str]:
 
 
 def _estimate(event: Estimated) -> str:
-    stages = " + ".join(f"{minutes:.1f}" for minutes in event.minutes)
     total = sum(event.minutes)
+    if total < 1:
+        return f"Predicted: {max(1, round(60 * total))} seconds."
+    stages = " + ".join(f"{minutes:.1f}" for minutes in event.minutes)
     return f"Predicted: {total:.1f} minutes" + (f" ({stages})." if len(event.minutes) > 1 else ".")
 
 
