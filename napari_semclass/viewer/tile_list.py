@@ -12,7 +12,7 @@ from napari_semclass.learn.held_out import HeldOutTiles
 from napari_semclass.viewer.outcome_job import THUMBNAIL
 
 _INDEX = Qt.ItemDataRole.UserRole
-_CELL = QSize(88, THUMBNAIL + 36)
+_CELL = QSize(88, THUMBNAIL + 54)  # three lines below the picture
 
 
 class TileList(QListWidget):
@@ -27,8 +27,6 @@ class TileList(QListWidget):
         self.setResizeMode(QListView.ResizeMode.Adjust)
         self.setIconSize(QSize(THUMBNAIL, THUMBNAIL))
         self.setGridSize(_CELL)
-        self.setWordWrap(True)
-        self.setTextElideMode(Qt.TextElideMode.ElideRight)
         self.setHorizontalScrollBarPolicy(Qt.ScrollBarPolicy.ScrollBarAlwaysOff)
         self.itemClicked.connect(self._chose)
         self.itemActivated.connect(self._chose)
@@ -39,7 +37,8 @@ class TileList(QListWidget):
         for index in indices:
             truth, answer = (tiles.categories[int(n)] for n in (tiles.labels[index], tiles.answers[index]))
             sure = f"{100 * tiles.probabilities[index].max():.0f} %"
-            item = QListWidgetItem(_blank(), f"{sure} {answer}\n{truth}" if truth != answer else f"{sure}\n{truth}")
+            lines = [sure, *dict.fromkeys((answer, truth))]
+            item = QListWidgetItem(_blank(), "\n".join(map(self._fitting, lines)))
             item.setData(_INDEX, index)
             y0, x0, y1, x1 = tiles.boxes[index].tolist()
             taken = f"taken for {answer}" if truth != answer else "told right"
@@ -59,6 +58,10 @@ class TileList(QListWidget):
         for row in range(self.count()):
             if self.item(row).data(_INDEX) == index:
                 self.item(row).setIcon(QIcon(picture))
+
+    def _fitting(self, line: str) -> str:
+        """Cut to the width of a cell: Qt would break a long name into lines, and the last ones be lost."""
+        return self.fontMetrics().elidedText(line, Qt.TextElideMode.ElideRight, _CELL.width() - 8)
 
     def _chose(self, item: QListWidgetItem) -> None:
         self.tile_chosen.emit(item.data(_INDEX))
