@@ -26,6 +26,7 @@ _BLOCK_CELLS = 144
 # More with OpenVINO, so that less is wasted on halos; torch takes more memory for the same.
 _LOOK_CELLS = {"cpu": 72, "openvino": 96, "mps": 72, "cuda": 144}
 _READ_PX = 4800  # along a side of a block, where tiles are shrunk for the network
+_STRIP_PX = 32_000_000  # read at once
 _EPSILON = 1e-6
 OVERLAP = 3
 """Tiles over every pixel, along a side, from which on windows are faster on a CPU in micrographs of any size."""
@@ -187,8 +188,13 @@ class SharedMaps:
         (down, vertical), (across, horizontal) = (
             line.resampling(line.wider(cells, self.windows.halo)) for line, cells in zip((y, x), touched, strict=True)
         )
-        grey = self.levels.normalise(self.micrograph.read(down.start, down.stop, across.start, across.stop))
-        pixels = (horizontal @ (vertical @ grey).T).T
+        # In strips, as large tiles with wide surroundings are a hundred times as many pixels as the network is shown.
+        strip, shrunk = max(1, _STRIP_PX // len(across)), 0.0
+        for start in range(down.start, down.stop, strip):
+            stop = min(start + strip, down.stop)
+            grey = self.levels.normalise(self.micrograph.read(start, stop, across.start, across.stop))
+            shrunk = shrunk + vertical[:, start - down.start : stop - down.start] @ grey
+        pixels = (horizontal @ np.asarray(shrunk).T).T
         return Ground(y, x, *touched, np.ascontiguousarray(pixels, dtype=np.float32))
 
     def features(

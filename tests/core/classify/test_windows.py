@@ -219,6 +219,14 @@ def test_pixels_are_resized_as_tiles_are(tiles_model):
     np.testing.assert_allclose(ground.pixels[66:126, 130:190], tiles[2:62, 2:62], atol=1e-5)
 
 
+def test_what_is_read_in_strips_is_the_same(tiles_model, monkeypatch):
+    whole = micrograph(scene(9, 300, 400)[0])
+    one = maps(tiles_model, whole, tile=100).read(np.array([[0, 0, 300, 400]]))
+    monkeypatch.setattr("napari_semclass.classify.windows._STRIP_PX", 400 * 37)
+    other = maps(tiles_model, whole, tile=100).read(np.array([[0, 0, 300, 400]]))
+    np.testing.assert_allclose(other.pixels, one.pixels, atol=1e-5)
+
+
 def test_the_data_bar_stays_out(windows_model):
     pixels = scene(9, 260, 330)[0]
     bar = (DataBar(150, 180, 1.0),)
