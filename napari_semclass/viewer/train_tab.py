@@ -198,12 +198,14 @@ class TrainTab(QWidget):
         data = self.data.value()
         self.plan.set_tile(data.marks.tile if data is not None and data.marks is not None else None)
         self.plan.show_minutes(())
-        self._drop_estimate()
+        if self._drop_estimate():
+            self.plan.say("Data or plan are others now: estimate again.")
         self._show_missing()
 
-    def _drop_estimate(self) -> None:
-        self._board.drop("train-estimate")
+    def _drop_estimate(self) -> bool:
+        """Forget an estimate that was made or is being made; whether there was one."""
         self.plan.say("")
+        return self._board.drop("train-estimate") is not None
 
     def _show_missing(self, *_: object) -> None:
         missing = self.data.missing()

@@ -393,6 +393,7 @@ def test_minutes_are_predicted_before_anything_is_trained(tab, models, qtbot):
     qtbot.waitUntil(tab.plan.estimate.isEnabled, **WAIT)
     tab.plan.table.item(0, EPOCHS).setData(Qt.ItemDataRole.EditRole, 9)
     assert tab.plan.table.item(0, MINUTES).text() == "–"
+    assert tab.plan.minutes.text() == "Data or plan are others now: estimate again."
     assert not list(models.glob("*.run"))
 
 
