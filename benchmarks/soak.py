@@ -27,6 +27,7 @@ from faults import classify, pictures, project, tiny_model, training
 
 from napari_semclass import Settings
 from napari_semclass.learn.run import Run
+from napari_semclass.memory import return_freed_memory
 from napari_semclass.model import load_model, save_model
 
 _MOST_MB = 0.2
@@ -36,8 +37,12 @@ _COLUMNS = ("MB", "threads", "open files", "temporary files")
 
 
 def figures(scratch: Path) -> list[float]:
-    """Resident memory in MB, threads, open files, and temporary files of ours anywhere below the scratch folder."""
+    """Resident memory in MB, threads, open files, and temporary files of ours anywhere below the scratch folder.
+
+    Of memory what is in use: what was freed and is kept for the next time goes up and down by some hundred MB.
+    """
     gc.collect()
+    return_freed_memory()
     process = psutil.Process()
     temporary = [path for path in scratch.rglob("*") if path.suffix == ".part" or path.name.startswith("tmp")]
     handles = process.num_handles() if sys.platform == "win32" else process.num_fds()
