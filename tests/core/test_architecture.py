@@ -43,6 +43,7 @@ MAY_IMPORT = {
         "downloads",
         "retrain",
         "writing",
+        "memory",
     },
     "__init__": {"errors", "micrograph", "model", "classify"},
 }
