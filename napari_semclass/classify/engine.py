@@ -24,6 +24,7 @@ from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.versions import versions
 from napari_semclass.classify.whole import whole_crops
 from napari_semclass.classify.windows import Ground, shared_maps, windows_note
+from napari_semclass.memory import return_freed_memory
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.model import Model
 from napari_semclass.model.device import OPENVINO_BATCH, PRECISIONS, default_batch
@@ -36,6 +37,7 @@ from napari_semclass.model.windows import for_single_tiles
 _BLOCK_PX = 16_000_000
 # Pixels of one batch before it is resized, so that large tiles do not fill the memory.
 _BATCH_PX = 67_000_000
+_LARGE_PX = 16_000_000  # of micrographs whose feature maps fill the memory again and again
 
 
 @dataclass(frozen=True)
@@ -195,6 +197,7 @@ def _by_window(
 ) -> Generator[_Answers, None, None]:
     """All tiles of a block from one feature map."""
     maps, boxes = shared_maps(micrograph, levels, forward, grid.tile, forward.model.card.context), grid.boxes()
+    large = micrograph.shape[0] * micrograph.shape[1] > _LARGE_PX
 
     def read(block: NDArray[np.int64]) -> tuple[NDArray[np.int64], Ground]:
         return block, maps.read(boxes[block])
@@ -211,6 +214,8 @@ def _by_window(
                             strange[index] = BLANK
                 left -= len(places)
                 yield block[places], shares, strange, None if left else block
+                if large:  # maps of many sizes leave gaps between them: 5 GB instead of 4 after 100 megapixels
+                    return_freed_memory()
             if stop.is_set():
                 return
 
