@@ -51,7 +51,7 @@ Spent = tuple[float, float]  # processor and wall seconds
 
 # Runs in the interpreter with tiatoolbox: a round for each line it is sent.
 _TIA = """
-import sys, time, logging, numpy as np, torch, timm
+import runpy, sys, time, logging, numpy as np, torch, timm
 import tiatoolbox
 from tiatoolbox import logger
 from tiatoolbox.models.engine.patch_predictor import PatchPredictor
@@ -60,8 +60,7 @@ from tiatoolbox.models.models_abc import ModelABC
 logger.setLevel(logging.ERROR)
 backbone, weights, tiles, threads, memory = sys.argv[1:]
 if memory:
-    exec(open(memory).read())
-    keep_freed_memory()
+    runpy.run_path(memory)["keep_freed_memory"]()
 torch.set_num_threads(int(threads))
 class Net(ModelABC):
     def __init__(self):
