@@ -211,9 +211,10 @@ def summary(out: Path) -> None:
         right = [float(np.mean(np.equal(run["labels"], run["answers"]))) for run in runs]
         minutes, busy = ([run[key] for run in runs if key in run] for key in ("minutes", "processor_minutes"))
         took = f", {np.mean(minutes):.1f} minutes each, {np.mean(busy):.1f} of processor time" if busy else ""
-        print(f"{kind}: expected calibration error of both folds {calibration(found, kind)}")
+        print(f"{kind}: expected calibration error of all folds {calibration(found, kind)}")
         print(f"{kind}: {len(runs)} runs, macro-F1 {np.mean(scores):.4f} ({min(scores):.4f} to {max(scores):.4f}), "
               f"accuracy {np.mean(right):.4f}{took}")  # fmt: skip
+        print(f"{kind}: {together(found, kind)}")
     for kind in kinds:
         pairs = [
             (run, found[f"frozen-{name.split('-')[1]}"])
@@ -224,8 +225,25 @@ def summary(out: Path) -> None:
             print(f"{kind} minus frozen: {difference(pairs)}")
 
 
+def together(found: dict[str, Any], kind: str) -> str:
+    """Accuracy and macro-F1 of the tiles of all folds together, means of seeds, intervals by drawing groups."""
+    by_seed: dict[str, list[Any]] = {}
+    for name, run in found.items():
+        if name.split("-")[0] == kind:
+            by_seed.setdefault("-".join(name.split("-")[2:]), []).append(run)
+    whole = [runs for runs in by_seed.values() if len(runs) == max(map(len, by_seed.values()))]
+    answers = [np.concatenate([np.array(run["answers"]) for run in runs]) for runs in whole]
+    truth = np.concatenate([np.array(run["labels"]) for run in whole[0]])
+    groups = np.concatenate([np.array(run["groups"]) for run in whole[0]]).astype(str).tolist()
+    right = with_interval(lambda drawn: float(np.mean([truth[drawn] == a[drawn] for a in answers])), groups, REPEATS)
+    score = with_interval(
+        lambda drawn: float(np.mean([macro_f1(truth[drawn], a[drawn]) for a in answers])), groups, REPEATS
+    )
+    return f"{len(whole[0])} folds together, {len(truth)} tiles: accuracy {right}, macro-F1 {score}"
+
+
 def calibration(found: dict[str, Any], kind: str) -> str:
-    """Expected calibration error of the tiles of both folds together, mean of seeds, interval by drawing groups."""
+    """Expected calibration error of the tiles of all folds together, mean of seeds, interval by drawing groups."""
     by_seed: dict[str, list[Any]] = {}
     for name, run in found.items():
         if name.split("-")[0] == kind and "probabilities" in run:
@@ -275,15 +293,22 @@ def main() -> None:
     arguments.add_argument("--out", type=Path, required=True, help="folder for the results of each run")
     arguments.add_argument("--runs", nargs="*", default=["frozen", "progressive", "plain"])
     arguments.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
-    arguments.add_argument("--folds", type=int, nargs="*", default=[0, 1])
+    arguments.add_argument("--folds", type=int, nargs="*", help="all if not given")
+    arguments.add_argument(
+        "--parts",
+        type=int,
+        default=2,
+        help="stratified group folds; with more than the 2 of the file, more specimens are learned from",
+    )
     arguments.add_argument("--recipe", default="progressive")
     arguments.add_argument("--set", nargs="*", default=[], help="changes to the recipe")
     options = arguments.parse_args()
     options.out.mkdir(parents=True, exist_ok=True)
     data = read_dataset(options.data)
-    numbers = folds_of(data)
+    parts = options.parts
+    numbers = folds_of(data) if parts == 2 else stratified_group_folds(data.pictures, parts, seed=0)
     base = changed(read_plan(options.recipe), options.set)
-    for fold in options.folds:
+    for fold in range(parts) if options.folds is None else options.folds:
         training, test = np.flatnonzero(numbers != fold), np.flatnonzero(numbers == fold)
         if "frozen" in options.runs:
             keep(options.out, f"frozen-{fold}", *frozen(data, training, test), {})

@@ -2,6 +2,7 @@
 
 `python benchmarks/starter.py --data ../shared/data/nffa` prints accuracy and balanced accuracy with 95 % intervals
 (bootstrap over groups) and the paired difference, then the seconds per picture of the shipped model.
+Real alone: the starter's recipe without generated micrographs.
 The plain recipe: whole picture squeezed to 224 px, data bar left in, features averaged over a flip, logistic regression
 (C = 0.001, categories balanced).
 With `--progressive FOLDER` the training module also tunes a network on each fold (recipe `progressive` on whole
@@ -12,6 +13,7 @@ import argparse
 import sys
 import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
@@ -33,7 +35,7 @@ TRAINING = Path(__file__).parents[1] / "training"
 sys.path.insert(0, str(TRAINING))
 from materials import train  # noqa: E402
 
-from fit_starter import CATEGORIES, blank_card, look_at_all, numbered  # noqa: E402
+from fit_starter import CATEGORIES, blank_card, look_at_all, look_at_drawn, numbered  # noqa: E402
 from semclass_training.imagenet import imagenet_backbone  # noqa: E402
 
 
@@ -96,12 +98,13 @@ def main() -> None:
     for training, held_out in splits:
         fitted = LogisticRegression(C=0.001, class_weight="balanced", max_iter=2000)
         plain[held_out] = fitted.fit(features[training], labels[training]).predict(features[held_out])
-    starter = np.zeros_like(labels)
-    looks = look_at_all(pictures, card, plan)
-    for held_out, head in held_out_heads(splits, looks, labels, groups, len(CATEGORIES), plan):
-        for index in held_out:
-            starter[index] = whole_probabilities(head, looks[index]).argmax()
-    recipes = {"plain": plain, "starter": starter}
+    looks, drawn = look_at_all(pictures, card, plan), look_at_drawn(card, plan)
+    recipes = {"plain": plain}
+    for recipe, planned in (("real alone", replace(plan, drawn=None)), ("starter", plan)):
+        recipes[recipe] = np.zeros_like(labels)
+        for held_out, head in held_out_heads(splits, looks, labels, groups, len(CATEGORIES), planned, drawn):
+            for index in held_out:
+                recipes[recipe][index] = whole_probabilities(head, looks[index]).argmax()
     if options.progressive:
         recipes["progressive"] = fine_tuned(pictures, splits, options.progressive)
     names = groups.astype(str).tolist()

@@ -32,6 +32,22 @@ class View:
 
 
 @dataclass(frozen=True, config=_STRICT)
+class Drawn:
+    """Generated micrographs to learn from beside the real ones.
+
+    Parameters
+    ----------
+    per_category : int
+        How many of each category.
+    weight : float
+        How many groups of real pictures those of one category count as, together.
+    """
+
+    per_category: Annotated[int, Field(ge=1)]
+    weight: Annotated[float, Field(gt=0)]
+
+
+@dataclass(frozen=True, config=_STRICT)
 class HeadPlan:
     """A frozen backbone with a linear head.
 
@@ -50,6 +66,8 @@ class HeadPlan:
     balance : float
         0 weighs all groups alike, 1 all categories alike; between, a compromise.
     seed : int
+    drawn : Drawn or None
+        None: real pictures alone.
     """
 
     backbone: str
@@ -61,6 +79,7 @@ class HeadPlan:
     regularisation: Annotated[float, Field(gt=0)]
     balance: Annotated[float, Field(ge=0, le=1)]
     seed: int = 0
+    drawn: Drawn | None = None
 
 
 _PLANS = TypeAdapter(HeadPlan)

@@ -91,7 +91,11 @@ def group_weights(labels: NDArray[np.int64], groups: NDArray[np.int64], balance:
     `balance` 0 leaves a category the weight of its number of groups, 1 gives all categories the same.
     """
     _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    weights = 1.0 / sizes[group]
+    return evened(1.0 / sizes[group], labels, balance)
+
+
+def evened(weights: NDArray[np.float64], labels: NDArray[np.int64], balance: float) -> NDArray[np.float64]:
+    """Weights (samples,) with those of each category scaled: `balance` 0 not at all, 1 to the same sum for each."""
     totals = np.bincount(labels, weights=weights)
     return np.asarray(weights * totals[labels] ** -balance)
 

@@ -11,7 +11,7 @@ from napari_semclass.samples.scene import Field, Scene, Shape, lean, noise, roug
 Mask = NDArray[np.bool_]
 
 
-def _turned(shape: Shape, angle: float) -> tuple[Field, Field]:
+def turned(shape: Shape, angle: float) -> tuple[Field, Field]:
     """Return coordinates in pixels along two axes turned by an angle, zero in the middle."""
     y, x = np.indices(shape, np.float32, sparse=True)
     y, x = y - shape[0] / 2, x - shape[1] / 2
@@ -24,7 +24,7 @@ def _repeat(value: Field, pitch: float) -> Field:
     return np.asarray((value / pitch - np.rint(value / pitch)) * pitch, np.float32)
 
 
-def _array(u: Field, v: Field, pitch: float, kind: str, fill: float) -> Mask:
+def periodic(u: Field, v: Field, pitch: float, kind: str, fill: float) -> Mask:
     """Return where the features of a periodic pattern are."""
     if kind == "lines":
         return np.asarray(np.abs(_repeat(v, pitch)) < fill * pitch)
@@ -41,13 +41,13 @@ def _array(u: Field, v: Field, pitch: float, kind: str, fill: float) -> Mask:
 def patterned(shape: Shape, unit: float, rng: np.random.Generator) -> Scene:
     """A periodic relief: lines, dots, squares or a honeycomb, raised or etched, seen from above or at a slant."""
     angle = rng.choice([0.0, np.pi / 2, rng.uniform(0, np.pi)])
-    u, v = _turned(shape, float(angle))
+    u, v = turned(shape, float(angle))
     rough_edge = unit / 900
     u = u + rough_edge * noise(shape, unit / 90, rng)
     v = v + rough_edge * noise(shape, unit / 90, rng)
     pitch = unit * rng.uniform(0.035, 0.11)
     kind = rng.choice(["lines", "squares", "dots", "honeycomb"])
-    mask = _array(u, v, float(pitch), str(kind), float(rng.uniform(0.22, 0.36)))
+    mask = periodic(u, v, float(pitch), str(kind), float(rng.uniform(0.22, 0.36)))
     if rng.random() < 0.3:
         block = unit * rng.uniform(0.3, 0.5)
         mask &= np.maximum(np.abs(_repeat(u, block)), np.abs(_repeat(v, block))) < 0.4 * block
@@ -62,7 +62,7 @@ def patterned(shape: Shape, unit: float, rng: np.random.Generator) -> Scene:
     return Scene(height.astype(np.float32), signal.astype(np.float32))
 
 
-class _Layout:
+class Layout:
     """A chip drawn into a mask with rectangles and strips in the coordinates of a turned chip."""
 
     def __init__(self, mask: Mask, centre: tuple[float, float], angle: float) -> None:
@@ -92,7 +92,7 @@ class _Layout:
         self.area([tuple(p) for p in (a + side, b + side, b - side, a - side)])
 
 
-def _fan(chip: _Layout, unit: float, rng: np.random.Generator) -> None:
+def _fan(chip: Layout, unit: float, rng: np.random.Generator) -> None:
     """Contact pads around the edge, with tracks that bend and narrow towards the middle."""
     per_side = int(rng.integers(3, 6))
     pad, inner = unit * 0.5, unit * rng.uniform(0.05, 0.1)
@@ -113,7 +113,7 @@ def _fan(chip: _Layout, unit: float, rng: np.random.Generator) -> None:
             chip.area([(float(p[0]), float(p[1])) for p in upper + lower[::-1]])
 
 
-def _comb(chip: _Layout, unit: float, rng: np.random.Generator) -> None:
+def _comb(chip: Layout, unit: float, rng: np.random.Generator) -> None:
     """Two combs whose fingers interlock, with their spines and pads."""
     fingers = int(rng.integers(9, 17))
     half, long = unit * 0.36, unit * rng.uniform(0.16, 0.22)
@@ -131,7 +131,7 @@ def _comb(chip: _Layout, unit: float, rng: np.random.Generator) -> None:
         chip.box(sign * half - unit * 0.1, sign * half + unit * 0.1, top, bottom)
 
 
-def _beams(chip: _Layout, unit: float, rng: np.random.Generator) -> None:
+def _beams(chip: Layout, unit: float, rng: np.random.Generator) -> None:
     """A proof mass with etch holes, hung on folded springs between anchors."""
     half_long, half_wide = unit * rng.uniform(0.16, 0.24), unit * rng.uniform(0.12, 0.18)
     chip.box(-half_long, half_long, -half_wide, half_wide)
@@ -165,7 +165,7 @@ def devices(shape: Shape, unit: float, rng: np.random.Generator) -> Scene:
     for row in range(fields[0]):
         for column in range(fields[1]):
             centre = ((row + 0.5) / fields[0] * shape[0], (column + 0.5) / fields[1] * shape[1])
-            draw(_Layout(mask, centre, angle), unit * 0.95, rng)
+            draw(Layout(mask, centre, angle), unit * 0.95, rng)
     thick = unit * (rng.uniform(0.004, 0.008) if draw is _fan else rng.uniform(0.015, 0.035))
     height, top = lean(mask, max(1, int(thick)))
     metal = rng.uniform(0.85, 1.2)

@@ -48,6 +48,7 @@ def test_a_plan_is_read_as_written(plan_file):
         (("std = 0.5", "std = 0.0"), "std"),
         (("field = 0.25", "field = 2.0"), "views.1.field"),
         (("input_size = 224", 'input_size = "large"'), "input_size"),
+        (("balance = 0.5", "balance = 0.5\ndrawn = {per_category = 0, weight = 1.0}"), "drawn.per_category"),
     ],
 )
 def test_what_is_unknown_missing_or_out_of_range_is_named(plan_file, change, named):

@@ -38,7 +38,7 @@ def test_a_users_file_cannot_stand_in_for_it(starter, tmp_path, monkeypatch):
     assert load_model("starter").sha256 == starter.sha256
 
 
-def test_it_beats_guessing_on_synthetic_micrographs(starter):
+def test_it_knows_synthetic_micrographs(starter):
     right = [
         classify_micrograph(
             Micrograph(synthetic_micrograph(category, (384, 512), seed), known_bars=()), starter, Settings(mode="whole")
@@ -47,7 +47,8 @@ def test_it_beats_guessing_on_synthetic_micrographs(starter):
         for category in CATEGORIES
         for seed in (0, 1)
     ]
-    assert np.mean(right) > 0.3  # guessing: 0.1; these are drawings, not what it was fitted on
+    # Others by the same code are among what it was fitted on, so this tells that the file is whole, not how good it is.
+    assert np.mean(right) > 0.8
 
 
 def test_it_was_fitted_on_these_pictures(starter, real_data):
