@@ -227,11 +227,12 @@ def summary(out: Path) -> None:
 
 def together(found: dict[str, Any], kind: str) -> str:
     """Accuracy and macro-F1 of the tiles of all folds together, means of seeds, intervals by drawing groups."""
-    by_seed: dict[str, list[Any]] = {}
+    by_seed: dict[str, dict[str, Any]] = {}
     for name, run in found.items():
         if name.split("-")[0] == kind:
-            by_seed.setdefault("-".join(name.split("-")[2:]), []).append(run)
-    whole = [runs for runs in by_seed.values() if len(runs) == max(map(len, by_seed.values()))]
+            by_seed.setdefault("-".join(name.split("-")[2:]), {})[name.split("-")[1]] = run
+    most = max(by_seed.values(), key=len)
+    whole = [[runs[fold] for fold in sorted(most)] for runs in by_seed.values() if runs.keys() == most.keys()]
     answers = [np.concatenate([np.array(run["answers"]) for run in runs]) for runs in whole]
     truth = np.concatenate([np.array(run["labels"]) for run in whole[0]])
     groups = np.concatenate([np.array(run["groups"]) for run in whole[0]]).astype(str).tolist()
@@ -290,7 +291,7 @@ def main() -> None:
     """Run what is asked for and sum up all that is there."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--data", type=Path, required=True)
-    arguments.add_argument("--out", type=Path, required=True, help="folder for the results of each run")
+    arguments.add_argument("--out", type=Path, required=True, help="folder for the results, of one recipe")
     arguments.add_argument("--runs", nargs="*", default=["frozen", "progressive", "plain"])
     arguments.add_argument("--seeds", type=int, nargs="*", default=[0, 1, 2])
     arguments.add_argument("--folds", type=int, nargs="*", help="all if not given")
@@ -298,7 +299,7 @@ def main() -> None:
         "--parts",
         type=int,
         default=2,
-        help="stratified group folds; with more than the 2 of the file, more specimens are learned from",
+        help="stratified group folds; with more than the 2 of the file, more are learned from. OUT is for one number",
     )
     arguments.add_argument("--recipe", default="progressive")
     arguments.add_argument("--set", nargs="*", default=[], help="changes to the recipe")

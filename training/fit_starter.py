@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from scipy.special import softmax
 
-from napari_semclass.errors import SemclassError
+from napari_semclass.errors import SemclassError, SettingsError
 from napari_semclass.learn.dataset import Picture, data_sha256, read_manifest
 from napari_semclass.learn.familiar import KEPT, answered, fit_familiar, parts_of, scaled
 from napari_semclass.learn.frozen import (
@@ -67,16 +67,17 @@ DESCRIPTION = (
 )
 PROVENANCE = (
     "Linear head (logistic regression) on frozen tf_efficientnet_lite0 features (ImageNet start weights), fitted "
-    "on whole pictures and on crops of 1/2 and 1/4 of the field with data bars masked, and on micrographs that were "
-    "drawn by this project's own code, by training/fit_starter.py with training/starter.toml. Its numbers "
+    "on whole pictures and on crops of 1/2 and 1/4 of the field with data bars masked, and on micrographs that this "
+    "project's own code drew, by training/fit_starter.py with training/starter.toml. Its numbers "
     "(regularisation, balance, how many are drawn and what they weigh) were chosen among some hundred settings on "
     "grouped folds of the same pictures, and who wrote the code that draws had seen these pictures, so the test "
     "figures are optimistic."
 )
 PROTOCOL = (
-    "Leave one group out: each picture is judged by a head that never saw its group; generated micrographs are learned "
-    "from and never tested. Intervals: bootstrap over groups. All 22 Powder pictures are one group, so under this test "
-    "powder is known from drawings alone; over the categories with at least two groups accuracy is {rest:.0%}."
+    "Leave one group out: each picture is judged by a head that never saw its group; generated micrographs are "
+    "learned from and never tested. Intervals: bootstrap over groups. All 22 Powder pictures are one group, so "
+    "under this test powder is known from generated ones alone; over the categories with at least two groups accuracy "
+    "is {rest:.0%}."
 )
 LICENCE = "CC BY 4.0 (data: NFFA-EUROPE SEM data set); start weights Apache-2.0"
 CREDIT = (
@@ -120,10 +121,10 @@ def look_at_all(pictures: Sequence[Picture], card: Card, plan: HeadPlan) -> list
     return looks
 
 
-def look_at_drawn(card: Card, plan: HeadPlan) -> DrawnLooks | None:
+def look_at_drawn(card: Card, plan: HeadPlan) -> DrawnLooks:
     """Features of the generated micrographs that the plan asks for."""
     if plan.drawn is None:
-        return None
+        raise SettingsError("the plan has no [drawn], of which the starter's card speaks; add it.")
     network = imagenet_backbone(plan.backbone)
     views, labels = [], []
     for label, category in enumerate(CATEGORIES):
@@ -154,10 +155,17 @@ def familiar_of(indices: Sequence[int], looks: Sequence[Looks], labels: NDArray[
     return fit_familiar(np.concatenate(seen), np.repeat(labels[list(indices)], [len(part) for part in seen]))
 
 
-def tested(pictures: Sequence[Picture], looks: Sequence[Looks], plan: HeadPlan, drawn: DrawnLooks | None) -> Tested:
+def tested(
+    pictures: Sequence[Picture],
+    looks: Sequence[Looks],
+    plan: HeadPlan,
+    drawn: DrawnLooks,
+    temperature: float | None,
+) -> Tested:
     """Leave-one-group-out results for whole pictures and for tiles.
 
-    The temperature is fitted on held-out crops of whole pictures, strangeness is scaled on held-out tiles.
+    The temperature is fitted on held-out crops of whole pictures unless one is given, strangeness is scaled on
+    held-out tiles.
     """
     labels, groups = numbered(pictures)
     images = np.zeros(len(pictures), dtype=np.int64)
@@ -187,8 +195,8 @@ def tested(pictures: Sequence[Picture], looks: Sequence[Looks], plan: HeadPlan, 
         result("image", labels, images, np.arange(len(pictures)), groups, sha256),
         result("tile", labels[owner], np.concatenate(tiles), owner, groups[owner], sha256),
     )
-    testable = np.isin(np.concatenate(truths), [c for c in set(labels) if len(set(groups[labels == c])) > 1])
-    temperature = fit_temperature(np.concatenate(scores)[testable], np.concatenate(truths)[testable])
+    if temperature is None:
+        temperature = round(fit_temperature(np.concatenate(scores), np.concatenate(truths)), 4)
     familiar, strangeness = scaled(familiar_of(range(len(pictures)), looks, labels), np.concatenate(parts))
     tile_truths = np.concatenate([np.full(len(logits), labels[index]) for index, logits in sure])
     shares = softmax(np.concatenate([logits for _, logits in sure]) / temperature, axis=1)
@@ -258,20 +266,20 @@ def main() -> int:
         looks = look_at_all(pictures, card, plan)
         drawn = look_at_drawn(card, plan)
         labels, groups = numbered(pictures)
-        found = tested(pictures, looks, plan, drawn)
-        card = replace(
-            card,
-            description=DESCRIPTION.format(n=len(pictures), drawn=0 if drawn is None else len(drawn.labels)),
-            tests=found.results,
-            temperature=round(found.temperature, 4),
-            familiar_kept=KEPT,
-            reliability=found.reliability,
-        )
-        if options.keep_weights:
-            before = load_model_file(options.out)
-            card = replace(card, tests=before.card.tests, temperature=before.card.temperature)
+        before = load_model_file(options.out) if options.keep_weights else None
+        found = tested(pictures, looks, plan, drawn, None if before is None else before.card.temperature)
+        if before is not None:
+            card = replace(before.card, familiar_kept=KEPT, reliability=found.reliability)
             sha256 = save_model(before.network, card, options.out, familiar=found.familiar).sha256
         else:
+            card = replace(
+                card,
+                description=DESCRIPTION.format(n=len(pictures), drawn=len(drawn.labels)),
+                tests=found.results,
+                temperature=found.temperature,
+                familiar_kept=KEPT,
+                reliability=found.reliability,
+            )
             head = fit_on(range(len(pictures)), looks, labels, groups, len(CATEGORIES), plan, drawn)
             sha256 = save(head, card, found.familiar, options.out)
     except SemclassError as error:

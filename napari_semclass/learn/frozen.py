@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from scipy.special import softmax
 from torch import nn
 
+from napari_semclass.errors import SettingsError
 from napari_semclass.learn.dataset import Picture
 from napari_semclass.learn.head_plan import HeadPlan, View
 from napari_semclass.learn.linear_head import LinearHead, evened, fit_linear_head, group_weights
@@ -98,10 +99,17 @@ def fit_on(
     `labels` and `groups` (pictures,) number the category and the group of each picture. With `drawn`, generated
     micrographs are learned from, too, as the plan says; their features are shifted first so that their mean over the
     categories is that of the real ones: what all drawings have in common tells nothing.
+
+    Raises
+    ------
+    SettingsError
+        The plan asks for generated micrographs and none are given, or a single category is shown.
     """
     chosen = list(indices)
     seen = _below([looks[index].views for index in chosen], labels[chosen], groups[chosen])
-    if drawn is not None and plan.drawn is not None:
+    if plan.drawn is not None:
+        if drawn is None:
+            raise SettingsError("the plan learns from generated micrographs; none were given.")
         seen = _joined(seen, _below(drawn.views, drawn.labels, np.arange(len(drawn.labels))), plan.drawn.weight)
     weights = evened(seen.weights, seen.labels, plan.balance)
     return fit_linear_head(seen.features, seen.labels, weights, categories, plan.regularisation)
@@ -119,9 +127,8 @@ def _below(views: Sequence[tuple[Features, ...]], labels: NDArray[np.int64], gro
 
 def _joined(real: _Seen, drawn: _Seen, weight: float) -> _Seen:
     """Real and generated views together; those of each generated category weigh as many groups as `weight` says."""
-    both = np.isin(drawn.labels, real.labels)
-    centre = _centre(drawn.features[both], drawn.labels[both], drawn.weights[both])
-    shift = _centre(real.features, real.labels, real.weights) - centre
+    common = np.intersect1d(real.labels, drawn.labels)
+    shift = _centre(real, common) - _centre(drawn, common)
     weights = weight * evened(drawn.weights, drawn.labels, 1.0)
     return _Seen(
         np.concatenate([real.features, drawn.features + shift]),
@@ -130,9 +137,11 @@ def _joined(real: _Seen, drawn: _Seen, weight: float) -> _Seen:
     )
 
 
-def _centre(features: Features, labels: NDArray[np.int64], weights: NDArray[np.float64]) -> Features:
-    """Mean (features,) in which all categories count the same."""
-    return np.average(features, axis=0, weights=evened(weights, labels, 1.0)).astype(np.float32)
+def _centre(seen: _Seen, categories: NDArray[np.int64]) -> Features:
+    """Mean (features,) of the views of these categories, in which each counts the same."""
+    of = np.isin(seen.labels, categories)
+    weights = evened(seen.weights[of], seen.labels[of], 1.0)
+    return np.average(seen.features[of], axis=0, weights=weights).astype(np.float32)
 
 
 def whole_probabilities(head: LinearHead, looks: Looks) -> NDArray[np.float64]:

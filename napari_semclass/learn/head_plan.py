@@ -38,9 +38,9 @@ class Drawn:
     Parameters
     ----------
     per_category : int
-        How many of each category.
+        How many of each category. The more there are, the weaker is the same `regularisation`.
     weight : float
-        How many groups of real pictures those of one category count as, together.
+        What those of one category weigh in the fit, together, in groups of real pictures.
     """
 
     per_category: Annotated[int, Field(ge=1)]
@@ -62,7 +62,8 @@ class HeadPlan:
     views : tuple of View
         What is learned from each picture; each kind of view has the same weight.
     regularisation : float
-        scikit-learn's C of the logistic regression (smaller is smoother), on standardised features.
+        scikit-learn's C of the logistic regression (smaller is smoother), on standardised features;
+        per view, so the more views are learned from, the weaker.
     balance : float
         0 weighs all groups alike, 1 all categories alike; between, a compromise.
     seed : int

@@ -12,7 +12,7 @@ Mask = NDArray[np.bool_]
 
 
 def turned(shape: Shape, angle: float) -> tuple[Field, Field]:
-    """Return coordinates in pixels along two axes turned by an angle, zero in the middle."""
+    """Return coordinates (rows, columns) in pixels along two axes turned by an angle in radians, zero in the middle."""
     y, x = np.indices(shape, np.float32, sparse=True)
     y, x = y - shape[0] / 2, x - shape[1] / 2
     cos, sin = np.float32(np.cos(angle)), np.float32(np.sin(angle))
@@ -25,7 +25,11 @@ def _repeat(value: Field, pitch: float) -> Field:
 
 
 def periodic(u: Field, v: Field, pitch: float, kind: str, fill: float) -> Mask:
-    """Return where the features of a periodic pattern are."""
+    """Return where (rows, columns) the features of a periodic pattern are.
+
+    `u` and `v` are coordinates (rows, columns), `pitch` is the period in the same pixels, `fill` half a feature's width
+    as a share of it, and `kind` lines, squares, dots or honeycomb.
+    """
     if kind == "lines":
         return np.asarray(np.abs(_repeat(v, pitch)) < fill * pitch)
     if kind == "squares":

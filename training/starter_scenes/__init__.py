@@ -34,7 +34,7 @@ VARIETIES: Mapping[str, tuple[Maker, ...]] = {
     "MEMS_devices_and_electrodes": (devices, lithography.guides, lithography.electrodes),
     "Fibres": (strands.fibres, loose.threads),
 }
-"""What is drawn of each category, in turn."""
+"""What is drawn of each category, in turn: of a shape (rows, columns) and the width of a typical view in pixels."""
 
 
 SIDES = (480, 640)
@@ -44,8 +44,8 @@ SIDES = (480, 640)
 def generated(category: str, number: int, seed: int) -> NDArray[np.uint8]:
     """Micrograph `number` of a category, grey levels (rows, columns): varieties take turns, magnifications vary.
 
-    Every second round of the varieties is worn as pictures in a collection are: resized, blurred, stretched until
-    they clip, noisy. Same seed, same pixels.
+    Every second round of the varieties, so half of all, is worn as pictures in a collection are: resized, blurred,
+    stretched until they clip, noisy. Same seed, same pixels.
     """
     rng = np.random.default_rng([seed, list(VARIETIES).index(category), number])
     makers = VARIETIES[category]
@@ -56,7 +56,7 @@ def generated(category: str, number: int, seed: int) -> NDArray[np.uint8]:
 
 
 def _worn(picture: Field, rng: np.random.Generator) -> Field:
-    """What a picture looks like after it was handed on: other size, focus, contrast, gamma, noise and brightness."""
+    """A picture (rows, columns), 0 to 255, as it looks after it was handed on: other size, focus, contrast, noise."""
     if rng.random() < 0.6:
         columns = round(float(np.exp(rng.uniform(np.log(160), np.log(640)))))
         small = Image.fromarray(picture).resize((columns, round(columns * 0.75)), Image.Resampling.BILINEAR)

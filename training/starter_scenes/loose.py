@@ -21,18 +21,18 @@ from napari_semclass.samples.scene import (
 
 def lumps(shape: Shape, unit: float, rng: np.random.Generator) -> Scene:
     """Lumps of many sizes, each of fine grains that stick together, on a dark ground."""
-    lumps = blank(shape, 0.3)
+    large = blank(shape, 0.3)
     count = int(rng.integers(4, 30))
     radii = unit * np.clip(rng.lognormal(np.log(0.12), 0.6, count), 0.03, 0.5)
     stamps = [ball(float(radius), rng.uniform(0.6, 1.0), rng.uniform(0, np.pi)) for radius in radii]
-    scatter(lumps, stamps, anywhere(shape, count, rng), -0.3 * radii, np.full(count, 0.8))
+    scatter(large, stamps, anywhere(shape, count, rng), -0.3 * radii, np.full(count, 0.8))
     size = unit * rng.uniform(0.004, 0.012)
-    relief = lumps.height + np.where(lumps.height > 0, size * rough(shape, 6 * size, rng, 3), 0)
-    scene = Scene(relief.astype(np.float32) - np.float32(3 * size), lumps.signal)
+    relief = large.height + np.where(large.height > 0, size * rough(shape, 6 * size, rng, 3), 0)
+    scene = Scene(relief.astype(np.float32) - np.float32(3 * size), large.signal)
     grains_ = [ball(size * f) for f in np.clip(rng.lognormal(0, 0.4, 40), 0.5, 3)]
     centres = anywhere(shape, int(shape[0] * shape[1] / size**2 * 0.5), rng)
     inside = np.clip(centres.astype(int), 0, np.array(shape) - 1)
-    ground = lumps.height[inside[:, 0], inside[:, 1]]
+    ground = large.height[inside[:, 0], inside[:, 1]]
     centres, ground = centres[ground > 0], ground[ground > 0]
     scatter(scene, grains_, centres, ground + rng.normal(0, size, len(ground)), rng.normal(1, 0.08, len(ground)))
     return scene
@@ -59,7 +59,7 @@ def fine_powder(shape: Shape, unit: float, rng: np.random.Generator) -> Scene:
 
 
 def sparse(shape: Shape, unit: float, rng: np.random.Generator) -> Scene:
-    """Small particles lying apart on a flat substrate, brighter or darker than it, or pits of that size."""
+    """Small particles lying apart on a flat substrate, brighter or darker than it."""
     scene = blank(shape, rng.uniform(0.3, 0.8))
     size = unit * float(np.exp(rng.uniform(np.log(0.003), np.log(0.02))))
     count = int(np.exp(rng.uniform(np.log(20), np.log(600))))

@@ -5,8 +5,11 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+from napari_semclass.errors import SettingsError
+from napari_semclass.learn import frozen
 from napari_semclass.learn.frozen import DrawnLooks, Looks, fit_on, whole_probabilities
 from napari_semclass.learn.head_plan import Drawn, HeadPlan, View
+from napari_semclass.learn.linear_head import LinearHead
 
 PLAN = HeadPlan("none", 0.5, 0.5, 32, 32, (View(field=1.0), View(field=0.5, crops=3)), 1.0, 1.0)
 WITH_DRAWN = replace(PLAN, drawn=Drawn(per_category=12, weight=5.0))
@@ -43,7 +46,6 @@ def answers(head, category):
 
 
 def test_drawings_teach_a_category_without_a_real_picture(real, drawn):
-    assert 2 not in answers(fit_on(range(12), *real, 3, PLAN), 2)
     head = fit_on(range(12), *real, 3, WITH_DRAWN, drawn)
     assert [answers(head, category) for category in range(3)] == [[0] * 10, [1] * 10, [2] * 10]
 
@@ -62,6 +64,53 @@ def test_the_more_drawings_weigh_the_more_they_say(real, drawn):
     )
     assert answers(light, 0) == [0] * 10
     assert answers(heavy, 0) == [1] * 10
+
+
+@pytest.fixture
+def fitted(monkeypatch):
+    """What the regression was given by the last fit: features, labels, weights."""
+    given = []
+
+    def fit(features, labels, weights, *others, **more):
+        given[:] = [features, labels, weights]
+        return LinearHead(np.zeros((3, 8)), np.zeros(3))
+
+    monkeypatch.setattr(frozen, "fit_linear_head", fit)
+    return given
+
+
+def test_groups_and_kinds_of_view_weigh_alike_and_drawings_as_much_as_the_plan_says(real, drawn, fitted):
+    looks, labels, _ = real
+    groups = np.array([0] * 5 + [1] + [2] * 2 + [3] * 4)  # 2 groups of each category, of uneven size
+    plan = replace(WITH_DRAWN, balance=0.0)
+    fit_on(range(12), looks, labels, groups, 3, plan, drawn)
+    features, learned, weights = fitted
+    owners = np.repeat(groups, 4)
+    assert len(features) == 12 * 4 + 36 * 4
+    np.testing.assert_allclose([weights[:48][owners == group].sum() for group in range(4)], 1)
+    np.testing.assert_allclose([weights[:48][owners == group][::4].sum() for group in range(4)], 0.5)  # first view
+    np.testing.assert_allclose(np.bincount(learned[48:], weights[48:]), 5)
+
+
+def test_drawings_are_moved_to_the_real_pictures_by_the_categories_that_both_show(real, drawn, fitted):
+    looks, labels, groups = real
+    # Ten times as many drawings of one category, and one category that no real picture shows: neither moves the centre.
+    extra = [views for views, label in zip(drawn.views, drawn.labels, strict=True) if label == 1] * 9
+    many = DrawnLooks((*drawn.views, *extra), np.concatenate([drawn.labels, np.ones(len(extra), int)]))
+    fit_on(range(12), looks, labels, groups, 3, WITH_DRAWN, many)
+    features, learned, _ = fitted
+    real_part, drawn_part = slice(0, 48), slice(48, None)
+    centres = [
+        np.mean([features[part][learned[part] == category].mean(axis=0) for category in (0, 1)], axis=0)
+        for part in (real_part, drawn_part)
+    ]
+    np.testing.assert_allclose(*centres, atol=0.3)  # each view counts here, each kind of view there
+    assert np.abs(features[drawn_part][learned[drawn_part] == 2].mean(axis=0) - CENTRES[2]).max() < 0.6
+
+
+def test_drawings_that_the_plan_asks_for_may_not_be_forgotten(real):
+    with pytest.raises(SettingsError, match="generated micrographs"):
+        fit_on(range(12), *real, 3, WITH_DRAWN)
 
 
 def test_without_drawings_asked_for_none_are_learned(real, drawn):
