@@ -115,7 +115,7 @@ def classification_steps(
             forward.batch = settings.batch or found.batch
     side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
-    notes = scale_note(micrograph.pixel_size, side, asked.card), windows_note(model, settings.mode, side, grid.stride)
+    notes = scale_note(micrograph.pixel_size, side, asked.card), windows_note(model, settings.mode, grid)
     made["note"] = "; ".join(filter(None, (micrograph.note, *notes)))
     if found is not None:
         made["pace"] = asdict(found)

@@ -12,6 +12,7 @@ import torch
 from numpy.typing import NDArray
 
 from napari_semclass.classify.forward import Forward
+from napari_semclass.classify.grid import TileGrid
 from napari_semclass.errors import DeviceError, ModelError
 from napari_semclass.micrograph import GreyRange, Micrograph
 from napari_semclass.model import Model
@@ -30,6 +31,10 @@ _STRIP_PX = 32_000_000  # read at once
 _EPSILON = 1e-6
 OVERLAP = 3
 """Tiles over every pixel, along a side, from which on windows are faster on a CPU in micrographs of any size."""
+_NO_SURROUNDINGS = (
+    "this model learned from tiles with their surroundings, which a picture of one tile lacks: it is wrong more often, "
+    "and too sure; for such pictures train without surroundings (context = 0)"
+)
 _ALONE = "this model learned from tiles with their surroundings and knows whole pictures less well; take tiles"
 
 
@@ -282,13 +287,16 @@ def shared_maps(
     return SharedMaps(micrograph, levels, forward, windows, tile, context)
 
 
-def windows_note(model: Model, mode: str, tile: int, stride: int) -> str:
-    """What to know of windows: that a model fitted on them knows whole pictures less well, or that one would be faster.
+def windows_note(model: Model, mode: str, grid: TileGrid) -> str:
+    """What to know of windows: that a model fitted on them is less good at what it is shown, or that one is faster.
 
     The latter where tiles overlap much and the network can do it; empty when there is nothing to say.
     """
+    tile, stride = grid.tile, grid.stride
     if mode == "whole":
         return _ALONE if model.card.windows else ""
+    if model.card.context > 1 and len(grid) == 1:
+        return _NO_SURROUNDINGS
     if model.card.windows or stride > tile / OVERLAP or windows_of(model.network) is None:
         return ""
     return (

@@ -308,6 +308,16 @@ def test_a_model_of_single_tiles_says_that_windows_would_be_faster(tiles_model):
     assert not classify_micrograph(whole, tiles_model, replace(STRIDED, stride=TILE)).made["note"]
 
 
+@pytest.mark.parametrize(("context", "width", "told"), [(3.0, TILE, True), (3.0, 2 * TILE, False), (1.0, TILE, False)])
+def test_a_picture_of_one_tile_lacks_the_surroundings_that_were_learned_and_is_told_so(
+    windows_model, context, width, told
+):
+    model = replace(windows_model, card=replace(windows_model.card, context=context))
+    pixels = scene(9, TILE, width)[0]
+    prediction = classify_micrograph(micrograph(pixels), model, replace(STRIDED, stride=TILE))
+    assert ("without surroundings" in prediction.made["note"]) == told
+
+
 def test_whole_pictures_are_answered_with_a_word_of_warning(windows_model):
     prediction = classify_micrograph(micrograph(scene(9)[0]), windows_model, replace(STRIDED, mode="whole"))
     assert prediction.done.all()
