@@ -285,7 +285,7 @@ def campaign(name: str, work: Work, kills: int, random: np.random.Generator, fol
         hit += os.WIFSIGNALED(status)
         found = work.faults(place)
         kept = {path: Path(path).stat().st_mtime_ns for path in redone(place)} if (place / "out").exists() else {}
-        _, status = os.waitpid(forked(lambda place=place: work.do(place)), 0)  # type: ignore[misc]
+        _, status = os.waitpid(forked(lambda place=place: work.do(place)), 0)  # type: ignore[misc]  # mypy cannot infer it
         found += ["going on failed"] if status else work.differences(place, whole)
         found += [f"{path} was done again" for path, then in kept.items() if Path(path).stat().st_mtime_ns != then]
         for sentence in found:

@@ -66,9 +66,9 @@ def _end(steps: "object") -> QuickResult:
     """What a learning returns."""
     while True:
         try:
-            next(steps)  # type: ignore[call-overload]
+            next(steps)  # type: ignore[call-overload]  # a generator, whichever
         except StopIteration as stop:
-            return stop.value  # type: ignore[no-any-return]
+            return stop.value  # type: ignore[no-any-return]  # StopIteration holds Any
 
 
 if __name__ == "__main__":

@@ -33,10 +33,10 @@ from napari_semclass.learn.views import features_of
 
 TRAINING = Path(__file__).parents[1] / "training"
 sys.path.insert(0, str(TRAINING))
-from materials import train  # noqa: E402
+from materials import train  # noqa: E402 - training/ has to be on the path first
 
-from fit_starter import CATEGORIES, blank_card, look_at_all, look_at_drawn, numbered  # noqa: E402
-from semclass_training.imagenet import imagenet_backbone  # noqa: E402
+from fit_starter import CATEGORIES, blank_card, look_at_all, look_at_drawn, numbered  # noqa: E402 - as above
+from semclass_training.imagenet import imagenet_backbone  # noqa: E402 - as above
 
 
 def plain_features(pictures: Sequence[Picture], card: Card, plan: HeadPlan) -> NDArray[np.float32]:

@@ -40,7 +40,7 @@ _Epoch = Callable[[], float]
 """Trains one epoch; gives the seconds of forward and backward, or 0 where they were not told apart."""
 
 
-class Clock(Callback):  # type: ignore[misc]
+class Clock(Callback):  # type: ignore[misc]  # fastai is untyped
     """Adds up the processor time from a batch's being ready to its gradients' being there."""
 
     order = 100
