@@ -42,6 +42,9 @@ class Micrograph:
         Data bars that the user has set; None lets `data_bars` find them.
     rgb : bool
         True when `pixels` is (height, width, 3 or 4): the luminance is taken as it is read.
+    alpha : bool
+        True when the last of a pixel's samples is its opacity: `pixels` is (height, width, 4) with `rgb`, else
+        (height, width, 2).
     metadata : Metadata
         What the file says besides its pixels; where and why `pixel_size` is unknown, too.
     """
@@ -53,6 +56,7 @@ class Micrograph:
     note: str = ""
     known_bars: tuple[DataBar, ...] | None = None
     rgb: bool = False
+    alpha: bool = False
     metadata: Metadata = _NOTHING_KNOWN
 
     @property
@@ -113,6 +117,8 @@ class Micrograph:
             raise MicrographError(f"{self.name}: pixels cannot be read ({brief(error)}).") from error
         if self.rgb:
             return np.asarray(block[..., :3].astype(np.float32) @ _LUMINANCE)
+        if self.alpha:
+            block = block[..., 0]
         return block.view(np.uint8) if block.dtype == bool else block
 
 
@@ -122,13 +128,14 @@ def as_micrographs(
     source: str = "array",
     pixel_size: float | None = None,
     rgb: bool | None = None,
+    alpha: bool | None = None,
     note: str = "",
 ) -> list[Micrograph]:
     """Turn an array into micrographs: one for a 2-D image, one per plane for a stack.
 
     Parameters
     ----------
-    array : array (…, height, width) or (…, height, width, 3 or 4)
+    array : array (…, height, width) or (…, height, width, 2, 3 or 4)
         numpy, dask or zarr; bool, integer or float of any range. Or a sequence of such arrays, the levels of a
         pyramid from fine to coarse: the finest is used and `note` says so.
     source : str
@@ -137,6 +144,9 @@ def as_micrographs(
         Metres per pixel.
     rgb : bool or None
         Whether the last axis holds colour channels; None guesses (three or more axes, the last 3 or 4 long).
+    alpha : bool or None
+        Whether the last of a pixel's samples is its opacity (grey and alpha, or RGBA); None takes the fourth of four
+        colour channels for it.
     note : str
         Passed on to the micrographs.
 
@@ -161,12 +171,19 @@ def as_micrographs(
     shape = tuple(int(n) for n in array.shape)
     _refuse_unusable(source, shape, np.dtype(array.dtype))
     if rgb is None:
-        rgb = len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
-    leading = shape[: -3 if rgb else -2]
+        rgb = not alpha and len(shape) >= 3 and shape[-1] in (3, 4) and min(shape[-3:-1]) > 4
+    if alpha is None:
+        alpha = rgb and shape[-1] == 4
+    leading = shape[: -3 if rgb or alpha else -2]
     if rgb and (len(shape) < 3 or shape[-1] not in (3, 4)):
         raise MicrographError(
             f"{source}: marked as colour, but its shape {' x '.join(map(str, shape))} does not end in 3 or 4 channels; "
             "open it as a grey image."
+        )
+    if alpha and (len(shape) < 3 or shape[-1] != (4 if rgb else 2)):
+        raise MicrographError(
+            f"{source}: marked as having an opacity, but its shape {' x '.join(map(str, shape))} does not end in "
+            f"{4 if rgb else 2} channels."
         )
     planes = prod(leading)
     return [
@@ -178,6 +195,7 @@ def as_micrographs(
             pixel_size=pixel_size,
             note=note,
             rgb=rgb,
+            alpha=alpha,
         )
         for index in range(planes)
     ]
