@@ -1,7 +1,8 @@
 """What all tests share: where real test data lies, and a tiny model with weights that mean something."""
 
 import os
-from collections.abc import Iterator
+import time
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import hypothesis
@@ -17,6 +18,9 @@ hypothesis.settings.load_profile("semclass")
 
 REPOSITORY = Path(__file__).parents[1]
 
+# Seconds that a test waits for what must happen, whatever else the machine does; only a failure takes as long.
+_PATIENCE_S = 240
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _caches_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
@@ -25,6 +29,25 @@ def _caches_of_their_own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[N
         patch.setenv("SEMCLASS_CACHE", str(tmp_path_factory.mktemp("cache")))
         patch.setenv("SEMCLASS_CONFIG", str(tmp_path_factory.mktemp("config")))
         yield
+
+
+@pytest.fixture(scope="session")
+def patience() -> int:
+    """Seconds to wait for what must happen."""
+    return _PATIENCE_S
+
+
+@pytest.fixture(scope="session")
+def wait_until(patience: int) -> Callable[[Callable[[], object]], None]:
+    """Wait until a condition holds, and fail if it never does."""
+
+    def wait(condition: Callable[[], object]) -> None:
+        end = time.monotonic() + patience
+        while not condition():
+            assert time.monotonic() < end, "what the test waits for does not happen"
+            time.sleep(0.02)
+
+    return wait
 
 
 @pytest.fixture(scope="session")

@@ -6,9 +6,8 @@ import shutil
 import socket
 import subprocess
 import sys
-import time
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +15,6 @@ import pytest
 
 _CHROMIUMS = ("chromium", "chromium-browser", "google-chrome", "google-chrome-stable")
 _NEEDED = ("anywidget", "jupyterlab", "nbformat", "playwright")
-_READY_S = 60
 _TOKEN = "semclass"  # noqa: S105 - of a server that lives as long as the tests
 
 
@@ -60,7 +58,7 @@ class Lab:
 
 
 @pytest.fixture(scope="session")
-def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
+def lab(tmp_path_factory: pytest.TempPathFactory, wait_until: Callable[[Callable[[], object]], None]) -> Iterator[Lab]:
     """A JupyterLab with nobody's settings."""
     _chromium()
     home = tmp_path_factory.mktemp("lab")
@@ -83,18 +81,17 @@ def lab(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Lab]:
         subprocess.Popen(command, env=environment, stdout=log, stderr=log, cwd=home) as server,
     ):
         try:
-            _wait_for(f"http://127.0.0.1:{port}/api", home / "log.txt", server)
+            wait_until(lambda: server.poll() is not None or _answers(f"http://127.0.0.1:{port}/api"))
+            if server.poll() is not None:
+                pytest.fail(f"JupyterLab did not start:\n{(home / 'log.txt').read_text(errors='replace')[-3000:]}")
             yield Lab(home, f"http://127.0.0.1:{port}")
         finally:
             server.terminate()
 
 
-def _wait_for(address: str, log: Path, server: "subprocess.Popen[bytes]") -> None:
-    end = time.monotonic() + _READY_S
-    while time.monotonic() < end and server.poll() is None:
-        try:
-            urllib.request.urlopen(address)  # noqa: S310 - our own server
-            return
-        except OSError:
-            time.sleep(0.2)
-    pytest.fail(f"JupyterLab did not start:\n{log.read_text(errors='replace')[-3000:]}")
+def _answers(address: str) -> bool:
+    try:
+        urllib.request.urlopen(address)  # noqa: S310 - our own server
+    except OSError:
+        return False
+    return True

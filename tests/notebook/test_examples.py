@@ -13,9 +13,10 @@ EXAMPLES = sorted((Path(__file__).parents[2] / "docs" / "examples").glob("*.ipyn
 
 @pytest.mark.skipif(not EXAMPLES, reason="the examples are in the checkout only")
 @pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.stem)
-def test_an_example_runs_and_shows_something_in_every_cell_that_ends_with_a_value(path, tmp_path):
+def test_an_example_runs_and_shows_something_in_every_cell_that_ends_with_a_value(path, tmp_path, patience):
     notebook = nbformat.read(path, as_version=4)
-    nbclient.NotebookClient(notebook, timeout=240, resources={"metadata": {"path": str(tmp_path)}}).execute()
+    limits = {"timeout": patience, "startup_timeout": patience, "iopub_timeout": patience}
+    nbclient.NotebookClient(notebook, resources={"metadata": {"path": str(tmp_path)}}, **limits).execute()
     kinds = [set(output.data) for cell in notebook.cells for output in cell.get("outputs", ()) if "data" in output]
     assert {"text/plain", "text/html"} in kinds
     assert any("image/png" in kind for kind in kinds)

@@ -40,9 +40,10 @@ def stripes(lab, three_bands, tiny_model, models):
 
 
 @pytest.fixture
-def empty_page(browser):
+def empty_page(browser, patience):
     """A page of the browser, and what begins to watch its console: it must not complain of anything."""
     page = browser.new_page(viewport={"width": 1200, "height": 850})
+    page.set_default_timeout(1000 * patience)
     problems = []
     yield page, lambda: page.on("pageerror", lambda error: problems.append(str(error)))
     assert not problems
@@ -55,9 +56,9 @@ def page(empty_page, lab, stripes):
     page, watch_errors = empty_page
     watch_errors()
     page.goto(lab.address(stripes))
-    page.get_by_text("| Idle").wait_for(timeout=60_000)
+    page.get_by_text("| Idle").wait_for()
     lab_command(page, "notebook:run-all-cells")
-    page.locator(".semclass canvas").wait_for(timeout=60_000)
+    page.locator(".semclass canvas").wait_for()
     lab_command(page, "application:toggle-left-area")
     return page
 
@@ -68,18 +69,16 @@ def notebook_page(empty_page, lab, stripes):
     pytest.importorskip("notebook", "7", reason="the test of Notebook 7 needs it (extra `test`)")
     page, watch_errors = empty_page
     page.goto(lab.notebook_address(stripes))
-    page.locator("[title='Kernel status: Idle'], .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for(
-        timeout=60_000
-    )
+    page.locator("[title='Kernel status: Idle'], .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
     watch_errors()  # Notebook 7.6 has one of its own while it starts
     page.locator(".jp-Notebook .jp-Cell").click()
     page.keyboard.press("Control+Enter")
-    page.locator(".semclass canvas").wait_for(timeout=60_000)
+    page.locator(".semclass canvas").wait_for()
     return page
 
 
 def says(page, where, text):
-    page.locator(where).filter(has_text=text).wait_for(timeout=30_000)
+    page.locator(where).filter(has_text=text).wait_for()
 
 
 def picture(page) -> np.ndarray:

@@ -1,7 +1,6 @@
 """The widget without a browser: its traits, what its buttons ask for, and the same numbers as everywhere else."""
 
 import threading
-import time
 
 import numpy as np
 import pytest
@@ -45,13 +44,6 @@ def returned(steps):
             next(steps)
         except StopIteration as ended:
             return ended.value
-
-
-def until(said, seconds=60):
-    end = time.monotonic() + seconds
-    while not said():
-        assert time.monotonic() < end, "nothing came"
-        time.sleep(0.02)
 
 
 def test_classify_gives_what_the_core_gives(widget, three_bands, tiny_model):
@@ -100,7 +92,7 @@ def test_marks_give_the_same_model_and_prediction_as_annotate(widget, three_band
     np.testing.assert_array_equal(widget.labelled.boxes, labelled.boxes)
 
 
-def test_marks_of_the_browser_are_learned_by_themselves_unless_that_is_unwanted(widget):
+def test_marks_of_the_browser_are_learned_by_themselves_unless_that_is_unwanted(widget, wait_until):
     mark_both(widget)
     rows = list(widget.annotations)
     widget.annotations = []
@@ -110,7 +102,7 @@ def test_marks_of_the_browser_are_learned_by_themselves_unless_that_is_unwanted(
     widget.annotations = []
     widget.live = True
     widget.set_state({"annotations": rows})
-    until(lambda: widget.prediction is not None)
+    wait_until(lambda: widget.prediction is not None)
     assert widget.prediction.names == ("dark", "bright")
 
 
@@ -212,7 +204,7 @@ def test_the_browser_hears_what_is_at_a_place(widget):
     assert "answer" not in sent[2]
 
 
-def test_tiles_of_the_picture_are_sent_when_they_are_asked_for(widget, three_bands):
+def test_tiles_of_the_picture_are_sent_when_they_are_asked_for(widget, three_bands, patience):
     sent, came = [], threading.Event()
 
     def send(content, buffers=None):
@@ -221,7 +213,7 @@ def test_tiles_of_the_picture_are_sent_when_they_are_asked_for(widget, three_ban
 
     widget.send = send
     ask(widget, "tiles", keys=[[0, 0, 0]])
-    assert came.wait(30)
+    assert came.wait(patience)
     content, [data] = sent[0]
     assert content == {"kind": "tile", "key": [0, 0, 0], "height": 96, "width": 160}
     grey = np.frombuffer(data, np.uint8).reshape(96, 160)
@@ -229,9 +221,9 @@ def test_tiles_of_the_picture_are_sent_when_they_are_asked_for(widget, three_ban
     assert grey[:, 96:].mean() > 225
 
 
-def test_a_tile_that_is_not_there_is_a_sentence(widget):
+def test_a_tile_that_is_not_there_is_a_sentence(widget, wait_until):
     ask(widget, "tiles", keys=[[9, 0, 0]])
-    until(lambda: "no tile (9, 0, 0)" in widget._status["sentence"])
+    wait_until(lambda: "no tile (9, 0, 0)" in widget._status["sentence"])
 
 
 def test_nonsense_from_a_browser_is_a_sentence_and_nothing_else(widget):

@@ -1,6 +1,7 @@
 """A real viewer window with the dock in it, and a tiny model to choose."""
 
 import gc
+from functools import partial
 
 import pytest
 import torch  # noqa: F401 - frozen below, with all that it brings
@@ -15,6 +16,14 @@ def _modules_are_no_garbage():
     """`make_napari_viewer` collects garbage several times a test; what is imported need not be looked through."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture
+def qtbot(qtbot, patience):
+    """pytest-qt's, which waits as long as a busy machine may need."""
+    for name in ("waitUntil", "waitSignal"):
+        setattr(qtbot, name, partial(getattr(qtbot, name), timeout=1000 * patience))
+    return qtbot
 
 
 @pytest.fixture(autouse=True)
@@ -49,19 +58,19 @@ def viewer(make_napari_viewer):
 
 
 @pytest.fixture
-def dock(viewer, models, qtbot, tmp_path, monkeypatch):
+def dock(viewer, models, qtbot, patience, tmp_path, monkeypatch):
     """The dock, opened as napari opens it, with the tiny model chosen; what it keeps goes into a folder of the test."""
     monkeypatch.setenv("SEMCLASS_AUTOSAVE", str(tmp_path / "autosave"))
     monkeypatch.setenv("SEMCLASS_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("SEMCLASS_CONFIG", str(tmp_path / "config"))
     _, widget = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM classifier")
     assert isinstance(widget, SemClassifier)
-    qtbot.waitUntil(lambda: widget.inputs.model() is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: widget.inputs.model() is not None)
     widget.inputs.models.setCurrentIndex(widget.inputs.models.findData("tiny"))
     widget.inputs.models.activated.emit(widget.inputs.models.currentIndex())
     yield widget
     widget.board.let_go()
-    assert widget.board.wait(30)
+    assert widget.board.wait(patience)
 
 
 @pytest.fixture
@@ -69,6 +78,6 @@ def idle(dock, qtbot):
     """Wait until the dock has done what it was asked for."""
 
     def wait():
-        qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE, timeout=60_000)
+        qtbot.waitUntil(lambda: dock.state.phase is Phase.IDLE)
 
     return wait

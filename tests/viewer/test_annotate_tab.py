@@ -50,10 +50,7 @@ def counted(annotating, qtbot):
     """Wait until a number of marked tiles is counted."""
 
     def wait(tiles):
-        qtbot.waitUntil(
-            lambda: annotating.teacher.labelled is not None and len(annotating.teacher.labelled) == tiles,
-            timeout=20_000,
-        )
+        qtbot.waitUntil(lambda: annotating.teacher.labelled is not None and len(annotating.teacher.labelled) == tiles)
 
     return wait
 
@@ -98,11 +95,11 @@ def test_a_name_can_be_typed_while_marks_are_counted(annotating, qtbot):
     annotating.add_category()
     editor = next(one for one in table.findChildren(QLineEdit) if one.isVisible())
     QTest.keyClicks(editor, "Inclu")
-    with qtbot.waitSignal(annotating.teacher.counted, timeout=20_000):
+    with qtbot.waitSignal(annotating.teacher.counted):
         annotating.book.changed.emit()
     QTest.keyClicks(editor, "sions")
     QTest.keyClick(editor, Qt.Key.Key_Return)
-    qtbot.waitUntil(lambda: annotating.book.categories.by_name("Inclusions") is not None, timeout=20_000)
+    qtbot.waitUntil(lambda: annotating.book.categories.by_name("Inclusions") is not None)
 
 
 def test_after_naming_a_category_its_key_marks_where_the_pointer_goes(annotating, viewer, counted, qtbot):
@@ -120,7 +117,7 @@ def test_after_naming_a_category_its_key_marks_where_the_pointer_goes(annotating
         QTest.mouseMove(canvas, canvas.rect().center() + QPoint(next(steps) % 20, 3))
         return canvas.window().focusWidget() is canvas
 
-    qtbot.waitUntil(pointed, timeout=20_000)
+    qtbot.waitUntil(pointed)
     QTest.keyClick(canvas.window().focusWidget(), Qt.Key.Key_3)
     counted(1)
     assert [category.key for category in annotating.book.categories.items] == keys
@@ -134,7 +131,7 @@ def test_a_micrograph_that_was_not_chosen_is_marked_and_not_the_one_beneath_it(
     counted(0)
     press(Qt.Key.Key_1, 40, DARK)
     assert "above is the micrograph now" in dock.state.message
-    qtbot.waitUntil(lambda: str(above.unique_id) in annotating.teacher.grids, timeout=20_000)
+    qtbot.waitUntil(lambda: str(above.unique_id) in annotating.teacher.grids)
     press(Qt.Key.Key_1, 40, DARK)
     counted(1)
     assert [layer.name for layer in mark_layers(viewer)] == ["above · tiles"]
@@ -165,20 +162,20 @@ def test_learning_shows_the_users_own_categories(annotating, viewer, press, coun
         press(Qt.Key.Key_2, 80, x)
     counted(4)
     annotating.learn()
-    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(results(viewer)))
     assert number_at(viewer, 10, DARK) == "Pores"
     assert number_at(viewer, 10, BRIGHT) == "Grains"
-    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text())
 
 
 def test_live_learning_follows_each_mark(annotating, viewer, press, counted, qtbot):
     annotating.panel.live.setChecked(True)
     press(Qt.Key.Key_1, 40, DARK)
     press(Qt.Key.Key_2, 40, BRIGHT)
-    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(results(viewer)))
     press(Qt.Key.Key_2, 40, GREY)
     counted(3)
-    qtbot.waitUntil(lambda: number_at(viewer, 40, GREY) == "Grains", timeout=60_000)
+    qtbot.waitUntil(lambda: number_at(viewer, 40, GREY) == "Grains")
 
 
 def test_the_next_tile_is_asked_about_and_answered_by_one_key(annotating, viewer, press, counted, qtbot, monkeypatch):
@@ -188,7 +185,7 @@ def test_the_next_tile_is_asked_about_and_answered_by_one_key(annotating, viewer
     press(Qt.Key.Key_2, 40, BRIGHT)
     counted(2)
     annotating.learn()
-    qtbot.waitUntil(lambda: bool(annotating.suggesting._waiting), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(annotating.suggesting._waiting))
     press(Qt.Key.Key_N)
     asked = annotating.suggesting.asked
     assert asked is not None
@@ -213,7 +210,7 @@ def test_the_next_tile_is_asked_about_and_answered_by_one_key(annotating, viewer
 def test_why_is_shown_on_the_tile(annotating, dock, viewer, press, qtbot):
     viewer.cursor.position = (40, DARK)
     press(Qt.Key.Key_Y, 40, DARK)
-    qtbot.waitUntil(lambda: any("why" in layer.name for layer in viewer.layers), timeout=60_000)
+    qtbot.waitUntil(lambda: any("why" in layer.name for layer in viewer.layers))
     layer = next(layer for layer in viewer.layers if "why" in layer.name)
     np.testing.assert_allclose(layer.data_to_world((0, 0)), (32, 0))
     assert layer.data.shape == (32, 32)
@@ -242,16 +239,16 @@ def test_marks_are_kept_and_a_project_brings_everything_back(
     press(Qt.Key.Key_2, 40, BRIGHT)
     counted(2)
     annotating.learn()
-    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text())
     annotating.desk.save_as(tmp_path / "steel")
-    qtbot.waitUntil(lambda: annotating.panel.project_state.text() == "steel.semclass", timeout=20_000)
+    qtbot.waitUntil(lambda: annotating.panel.project_state.text() == "steel.semclass")
     assert_the_command_learns_the_same(annotating, tmp_path)
     other = make_napari_viewer(show=True)
     again = SemClassifier(other)
     qtbot.addWidget(again)
-    qtbot.waitUntil(lambda: again.inputs.model() is not None, timeout=60_000)
+    qtbot.waitUntil(lambda: again.inputs.model() is not None)
     again.annotating.desk.open(tmp_path / "steel.semclass")
-    qtbot.waitUntil(lambda: bool(results(other)), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(results(other)))
     assert [item.name for item in again.annotating.book.categories.items] == ["Pores", "Grains"]
     (tiles,) = mark_layers(other)
     assert isinstance(tiles, Shapes)
@@ -264,7 +261,7 @@ def test_marks_are_kept_and_a_project_brings_everything_back(
 def test_without_a_project_marks_are_kept_by_themselves(annotating, press, counted, qtbot, monkeypatch):
     press(Qt.Key.Key_1, 40, DARK)
     counted(1)
-    qtbot.waitUntil(lambda: "kept by itself" in annotating.panel.project_state.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "kept by itself" in annotating.panel.project_state.text())
     assert (annotating.desk.folder / "project.json").exists()
     annotating.exchange.copy("command")
     assert QGuiApplication.clipboard().text().startswith(f"semclass learn {annotating.desk.folder} --model tiny")
@@ -277,7 +274,7 @@ def test_who_marks_without_a_pause_is_saved_all_the_same(annotating, viewer, qtb
     again = QTimer()
     again.timeout.connect(lambda: annotating.book.mark_tile(viewer.layers[0], 0, (0, 0, 32, 32), 1 + next(turns) % 2))
     again.start(100)
-    qtbot.waitUntil(lambda: (annotating.desk.folder / "project.json").exists(), timeout=20_000)
+    qtbot.waitUntil(lambda: (annotating.desk.folder / "project.json").exists())
     again.stop()
 
 
@@ -305,10 +302,10 @@ def test_a_session_that_was_never_saved_is_offered_and_comes_back(dock, viewer, 
     (found,) = desk.leftovers()
     assert found.marks == 2
     desk.open(found.folder, named=False)
-    qtbot.waitUntil(lambda: "spots" in viewer.layers, timeout=20_000)
+    qtbot.waitUntil(lambda: "spots" in viewer.layers)
     np.testing.assert_array_equal(viewer.layers["bands"].data, three_bands)
     teacher = dock.annotating.teacher
-    qtbot.waitUntil(lambda: teacher.labelled is not None and len(teacher.labelled) == 2, timeout=20_000)
+    qtbot.waitUntil(lambda: teacher.labelled is not None and len(teacher.labelled) == 2)
     assert teacher.labelled.counts() == {1: 1, 2: 1}
 
 
@@ -318,10 +315,10 @@ def test_closing_a_picture_keeps_its_marks_in_the_project(annotating, viewer, pr
     counted(2)
     annotating.desk.save_as(tmp_path / "steel")
     state = annotating.panel.project_state
-    qtbot.waitUntil(lambda: state.text() == "steel.semclass", timeout=20_000)
+    qtbot.waitUntil(lambda: state.text() == "steel.semclass")
     viewer.layers.clear()
     annotating.desk.save()
-    qtbot.waitUntil(lambda: "marks of 1 closed image" in state.text(), timeout=20_000)
+    qtbot.waitUntil(lambda: "marks of 1 closed image" in state.text())
     annotating.desk.open(tmp_path / "steel.semclass")
     counted(2)
 
@@ -342,11 +339,11 @@ def test_imported_examples_are_counted_learned_saved_and_forgotten(annotating, d
     assert [(row.text(1), row.text(2)) for row in rows] == [("Pores", "1 + 3"), ("Grains", "1"), ("Whiskers", "0 + 3")]
     assert "2 tiles marked, 6 imported" in annotating.panel.counts.text()
     annotating.learn()
-    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "Learned in" in annotating.panel.learned.text())
     assert annotating.teacher.names == ("Pores", "Grains", "Whiskers")
     assert dock.training.data.has_folder()
     annotating.desk.save_as(tmp_path / "steel")
-    qtbot.waitUntil(lambda: annotating.panel.project_state.text() == "steel.semclass", timeout=20_000)
+    qtbot.waitUntil(lambda: annotating.panel.project_state.text() == "steel.semclass")
     assert_the_command_learns_the_same(annotating, tmp_path)
     annotating.exchange.forget_examples()
     counted(2)

@@ -17,7 +17,6 @@ from napari_semclass.retrain import cut_short
 from napari_semclass.samples import synthetic_micrograph
 from napari_semclass.viewer.mark_layers import mark_layers
 
-WAIT = {"timeout": 180_000}
 WINDOW = """
 import sys, time
 import napari
@@ -93,39 +92,38 @@ def killed(models, pictures, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(600)
 def test_a_killed_window_leaves_its_marks_and_its_training_to_the_next(killed, dock, viewer, qtbot, pictures):
     tab, training = dock.annotating, dock.training
     # The marks are offered in one sentence, and come back.
-    qtbot.waitUntil(lambda: "48 marks" in tab.panel.project_state.text(), **WAIT)
+    qtbot.waitUntil(lambda: "48 marks" in tab.panel.project_state.text())
     (left,) = leftovers()
     tab.desk.open(left.folder, named=False)
-    qtbot.waitUntil(lambda: dock.state.message.startswith("Opened"), **WAIT)
+    qtbot.waitUntil(lambda: dock.state.message.startswith("Opened"))
     assert not dock.state.problem
     assert sum(len(layer.data) for layer in mark_layers(viewer)) == 48
     assert sorted(str(image.source.path) for image in dock.inputs.images()) == sorted(map(str, pictures))
     # The training never noticed, and is followed where it is.
     dock.tabs.setCurrentIndex(2)
-    qtbot.waitUntil(lambda: training.running() is not None, **WAIT)
+    qtbot.waitUntil(lambda: training.running() is not None)
     known = max(training.desk._watch.epochs, default=0)
-    qtbot.waitUntil(lambda: max(training.desk._watch.epochs, default=0) > known + 1, **WAIT)
+    qtbot.waitUntil(lambda: max(training.desk._watch.epochs, default=0) > known + 1)
     # Killed itself, it is said in one sentence and can be resumed.
     os.kill(training.running().status().pid, signal.SIGKILL)
-    qtbot.waitUntil(lambda: training.running() is None and "resume it" in dock.state.message, **WAIT)
+    qtbot.waitUntil(lambda: training.running() is None and "resume it" in dock.state.message)
     assert dock.state.problem
-    qtbot.waitUntil(lambda: training.desk.panel.take_up.text() == "Resume", **WAIT)
+    qtbot.waitUntil(lambda: training.desk.panel.take_up.text() == "Resume")
     QTest.mouseClick(training.desk.panel.take_up, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: training.running() is not None, **WAIT)
+    qtbot.waitUntil(lambda: training.running() is not None)
     run = training.running()
 
     # Closing the dock asks; the answer reaches the training.
     viewer.window.remove_dock_widget(dock)
-    qtbot.waitUntil(lambda: boxes(viewer) != [], **WAIT)
+    qtbot.waitUntil(lambda: boxes(viewer) != [])
     (box,) = boxes(viewer)
     stop = next(button for button in box.buttons() if button.text() == "Stop it")
     QTest.mouseClick(stop, Qt.MouseButton.LeftButton)
     # The process may have no more than begun; it has not overheard.
-    qtbot.waitUntil(lambda: run.status() is not None and run.status().state == "stopped", **WAIT)
+    qtbot.waitUntil(lambda: run.status() is not None and run.status().state == "stopped")
     assert not run.is_alive()
 
 

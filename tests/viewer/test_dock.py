@@ -137,7 +137,7 @@ def test_stop_keeps_what_is_classified(dock, viewer, idle, qtbot, three_bands, s
     # Long enough that even a window that is slow to draw its first overlay is not done by then.
     viewer.add_image(np.tile(three_bands, (60, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
-    qtbot.waitUntil(lambda: dock.state.done >= 16 and bool(results(viewer)), timeout=60_000)
+    qtbot.waitUntil(lambda: dock.state.done >= 16 and bool(results(viewer)))
     click(qtbot, dock.classifying.run.stop)
     assert dock.state.phase is Phase.STOPPING
     idle()
@@ -150,7 +150,7 @@ def test_stop_keeps_what_is_classified(dock, viewer, idle, qtbot, three_bands, s
 def test_the_overlay_grows_while_it_runs(dock, viewer, idle, qtbot, three_bands, slow):
     viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
-    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(results(viewer)))
     early = float((results(viewer)[0].data > 0).mean())
     assert dock.classifying.run.progress.isVisible()
     assert "left" in dock.classifying.run.rate.text()
@@ -220,11 +220,11 @@ def test_results_are_saved_as_files(dock, viewer, idle, qtbot, three_bands, tmp_
     click(qtbot, dock.classifying.run.classify)
     idle()
     dock.classifying.export(str(tmp_path / "out"))
-    qtbot.waitUntil(lambda: "Saved 1 result" in dock.state.message, timeout=60_000)
+    qtbot.waitUntil(lambda: "Saved 1 result" in dock.state.message)
     written = {path.name for path in (tmp_path / "out").iterdir()}
     assert {name.split(".", 1)[1] for name in written} == {"overlay.png", "tiles.csv", "geojson", "json"}
     dock.classifying.export(str(tmp_path / "out"))
-    qtbot.waitUntil(lambda: len(list((tmp_path / "out").iterdir())) == 8, timeout=60_000)  # nothing written over
+    qtbot.waitUntil(lambda: len(list((tmp_path / "out").iterdir())) == 8)  # nothing written over
     with next((tmp_path / "out").glob("*.tiles.csv")).open() as file:
         assert [row["category"] for row in csv.DictReader(file)][:5] == ["dark", "dark", "grey", "bright", "bright"]
 
@@ -380,7 +380,7 @@ def test_confidence_and_probabilities_can_be_added_as_images(dock, viewer, idle,
         dock.classifying.results.map.menu().aboutToShow.emit()
         (action,) = [action for action in dock.classifying.results.map.menu().actions() if action.text() == entry]
         action.trigger()
-        qtbot.waitUntil(lambda: dock.state.message.startswith("Added"), timeout=60_000)
+        qtbot.waitUntil(lambda: dock.state.message.startswith("Added"))
         dock.state.say("")
 
     for _ in range(2):
@@ -399,7 +399,7 @@ def test_confidence_and_probabilities_can_be_added_as_images(dock, viewer, idle,
     np.testing.assert_allclose(table["confidence"], table[["prob_dark", "prob_grey", "prob_bright"]].max(axis=1))
 
 
-def test_news_of_a_replaced_job_does_not_arrive(dock, qtbot):
+def test_news_of_a_replaced_job_does_not_arrive(dock, qtbot, patience):
     heard = []
     posted = threading.Event()
 
@@ -411,9 +411,9 @@ def test_news_of_a_replaced_job_does_not_arrive(dock, qtbot):
         yield "new"
 
     dock.board.start("trial", old, heard.append)
-    assert posted.wait(10)  # "old" now waits in Qt's queue
+    assert posted.wait(patience)  # "old" now waits in Qt's queue
     dock.board.start("trial", new, heard.append)
-    qtbot.waitUntil(lambda: "new" in heard, timeout=10_000)
+    qtbot.waitUntil(lambda: "new" in heard)
     assert heard == ["new"]
 
 
@@ -425,7 +425,7 @@ def test_the_level_of_a_pyramid_is_said(dock, viewer, three_bands):
 def test_removing_layers_while_it_runs_does_no_harm(dock, viewer, idle, qtbot, three_bands, slow):
     viewer.add_image(np.tile(three_bands, (6, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
-    qtbot.waitUntil(lambda: bool(results(viewer)), timeout=60_000)
+    qtbot.waitUntil(lambda: bool(results(viewer)))
     viewer.layers.clear()
     idle()
     assert dock.state.message.startswith("Done")
@@ -434,10 +434,10 @@ def test_removing_layers_while_it_runs_does_no_harm(dock, viewer, idle, qtbot, t
 def test_closing_the_dock_ends_its_work_and_lets_go_of_the_viewer(dock, viewer, qtbot, three_bands, slow):
     viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
-    qtbot.waitUntil(lambda: dock.state.done > 0, timeout=60_000)
+    qtbot.waitUntil(lambda: dock.state.done > 0)
     viewer.window.remove_dock_widget(dock)
     dock.close()
-    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("semclass")], timeout=30_000)
+    qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("semclass")])
     viewer.add_image(three_bands, name="later")
     viewer.layers.clear()
 

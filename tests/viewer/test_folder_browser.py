@@ -31,16 +31,16 @@ def pictures(tmp_path):
 
 
 @pytest.fixture
-def browser(viewer, models, qtbot, tmp_path, monkeypatch):
+def browser(viewer, models, qtbot, patience, tmp_path, monkeypatch):
     monkeypatch.setenv("SEMCLASS_CONFIG", str(tmp_path / "config"))
     _, widget = viewer.window.add_plugin_dock_widget("napari-semclass", "SEM folder")
     assert isinstance(widget, FolderBrowser)
-    qtbot.waitUntil(lambda: widget.models.findData("tiny") >= 0, timeout=60_000)
+    qtbot.waitUntil(lambda: widget.models.findData("tiny") >= 0)
     widget.models.setCurrentIndex(widget.models.findData("tiny"))
     widget.models.activated.emit(widget.models.currentIndex())
     yield widget
     widget.board.let_go()
-    assert widget.board.wait(30)
+    assert widget.board.wait(patience)
 
 
 @pytest.fixture
@@ -51,7 +51,7 @@ def classified(browser, pictures, qtbot):
     browser.choose(pictures)
     browser.settings.whole.setChecked(True)
     qtbot.mouseClick(browser.classify, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "failed" in browser.message.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "failed" in browser.message.text())
     return browser
 
 
@@ -76,7 +76,7 @@ def test_a_folder_is_classified_and_each_picture_shown(classified, pictures, qtb
     assert index.data().splitlines()[1] == "0.png"
     assert "%" in index.data()
     icon = lambda: index.data(Qt.ItemDataRole.DecorationRole)  # noqa: E731 - asked for again and again
-    qtbot.waitUntil(lambda: icon() is not None and not icon().isNull(), timeout=10_000)
+    qtbot.waitUntil(lambda: icon() is not None and not icon().isNull())
     failed = next(one for one in model.findings if one.error)
     assert failed.name.endswith("text.png")
 
@@ -84,8 +84,8 @@ def test_a_folder_is_classified_and_each_picture_shown(classified, pictures, qtb
 def test_what_was_classified_is_there_again_and_not_done_again(classified, viewer, qtbot):
     again = FolderBrowser(viewer)
     qtbot.addWidget(again)
-    qtbot.waitUntil(lambda: again.findings.rowCount() == 9, timeout=10_000)
-    qtbot.waitUntil(lambda: again.models.currentData() == "tiny", timeout=10_000)
+    qtbot.waitUntil(lambda: again.findings.rowCount() == 9)
+    qtbot.waitUntil(lambda: again.models.currentData() == "tiny")
     assert again.settings.value().mode == "whole"
     before = {one.overlay: one.overlay.stat().st_mtime_ns for one in again.findings.findings if not one.error}
     qtbot.mouseClick(again.classify, Qt.MouseButton.LeftButton)
@@ -126,7 +126,7 @@ def test_a_correction_is_kept_at_once_and_copied_with_its_label(classified, pict
     assert [one.label for one in classified.list.visible_findings()] == ["Pores", "Pores"]
     choose(classified, ALL)
     classified.export_to(tmp_path / "data")
-    qtbot.waitUntil(lambda: "Copied 8 pictures" in classified.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: "Copied 8 pictures" in classified.message.text())
     data = read_dataset(tmp_path / "data")
     assert sum(picture.category == "Pores" for picture in data.pictures) == 2
     select(classified, 0)
@@ -138,7 +138,7 @@ def test_a_correction_is_kept_at_once_and_copied_with_its_label(classified, pict
 def test_a_picture_is_opened_with_its_overlay(classified, viewer, qtbot):
     index = classified.list.shown.index(5, 0)
     classified.list.activated.emit(index)
-    qtbot.waitUntil(lambda: len(results(viewer)) == 1, timeout=60_000)
+    qtbot.waitUntil(lambda: len(results(viewer)) == 1)
     assert viewer.layers[0].name == "5"
     assert results(viewer)[0].data.max() > 0
 
@@ -148,10 +148,10 @@ def test_a_stop_keeps_what_is_done(browser, pictures, qtbot):
         iio.imwrite(pictures / f"more {number}.png", np.tile(np.arange(96, dtype=np.uint8), (96, 1)))
     browser.choose(pictures)
     qtbot.mouseClick(browser.classify, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: browser.findings.rowCount() > 2, timeout=60_000)
+    qtbot.waitUntil(lambda: browser.findings.rowCount() > 2)
     qtbot.mouseClick(browser.stop, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: not browser.stop.isVisible(), timeout=60_000)
-    qtbot.waitUntil(lambda: "pictures" in browser.message.text(), timeout=10_000)
+    qtbot.waitUntil(lambda: not browser.stop.isVisible())
+    qtbot.waitUntil(lambda: "pictures" in browser.message.text())
     assert 2 < browser.findings.rowCount() < 69
 
 
@@ -159,7 +159,7 @@ def test_a_problem_is_one_sentence(browser, tmp_path, qtbot):
     (tmp_path / "empty").mkdir()
     browser.choose(tmp_path / "empty")
     qtbot.mouseClick(browser.classify, Qt.MouseButton.LeftButton)
-    qtbot.waitUntil(lambda: "no images found" in browser.message.text(), timeout=60_000)
+    qtbot.waitUntil(lambda: "no images found" in browser.message.text())
     assert browser.classify.isEnabled()
     assert "color" in browser.message.styleSheet()
 

@@ -40,7 +40,6 @@ LONG = Plan(
     backbone="test_resnet", pretrained="none", tile=TILE, stride=TILE, head="random", norm="learned", body_rate=0.5,
     stages=(Stage(32, epochs=2, lr=3e-3, batch=4), Stage(32, epochs=500, batch=4)),
 )  # fmt: skip
-WAIT = {"timeout": 120_000}
 
 
 def click(qtbot, button):
@@ -99,7 +98,7 @@ def said():
 
 
 @pytest.fixture
-def make_tab(viewer, models, said, qtbot):
+def make_tab(viewer, models, said, qtbot, patience):
     """Make a Train tab in the window, 320 px wide; processes that a test leaves are ended."""
     boards = []
 
@@ -113,7 +112,7 @@ def make_tab(viewer, models, said, qtbot):
         scroll.setWidgetResizable(True)
         scroll.setFixedWidth(320)
         viewer.window.add_dock_widget(scroll, name=f"train {len(boards)}")
-        qtbot.waitUntil(lambda: tab._shelf is not None, **WAIT)
+        qtbot.waitUntil(lambda: tab._shelf is not None)
         return tab
 
     yield make
@@ -121,7 +120,7 @@ def make_tab(viewer, models, said, qtbot):
         cut_short(Run(path))
     for board in boards:
         board.let_go()
-        assert board.wait(60)
+        assert board.wait(patience)
 
 
 @pytest.fixture
@@ -176,23 +175,23 @@ def test_marks_of_one_category_are_not_enough(make_tab, marks, monkeypatch):
 def test_a_folder_is_audited_and_can_be_learned_from(make_tab, folder, qtbot):
     tab = make_tab()
     tab.look_at_folder(str(folder))
-    qtbot.waitUntil(tab.data.folder.isEnabled, **WAIT)
+    qtbot.waitUntil(tab.data.folder.isEnabled)
     assert "8 pictures" in tab.data.folder_words.text()
     assert tab.desk.panel.train.isEnabled()
     click(qtbot, tab.data.folder)
     assert not tab.desk.panel.train.isEnabled()
     tab.look_at_folder(str(folder / "nowhere"))
-    qtbot.waitUntil(lambda: "no such folder" in tab.data.folder_words.text(), **WAIT)
+    qtbot.waitUntil(lambda: "no such folder" in tab.data.folder_words.text())
     assert not tab.data.folder.isEnabled()
 
 
 def test_categories_that_only_marks_or_only_the_folder_have_are_named(tab, folder, qtbot):
     tab.data.folder_chosen.emit(str(folder))
-    qtbot.waitUntil(tab.data.folder.isChecked, **WAIT)
+    qtbot.waitUntil(tab.data.folder.isChecked)
     assert tab.data.together.text() == ""
     (folder / "Fibres").rename(folder / "Wires")
     tab.data.folder_chosen.emit(str(folder))
-    qtbot.waitUntil(lambda: "Wires" in tab.data.together.text(), **WAIT)
+    qtbot.waitUntil(lambda: "Wires" in tab.data.together.text())
     words = "Both are learned together, 3 categories: Fibres only marked; Wires only in the folder."
     assert tab.data.together.text() == words
     tab.data.marks.setChecked(False)
@@ -296,13 +295,13 @@ def test_a_training_from_marks_to_a_model_in_use(tab, viewer, said, qtbot):
     tab.tile_requested.connect(lambda *what: asked.append(what))
     click(qtbot, tab.desk.panel.train)
     assert not tab.desk.panel.train.isEnabled()
-    qtbot.waitUntil(lambda: tab.running() is not None, **WAIT)
-    qtbot.waitUntil(lambda: tab.desk._outcome is not None, **WAIT)
+    qtbot.waitUntil(lambda: tab.running() is not None)
+    qtbot.waitUntil(lambda: tab.desk._outcome is not None)
     outcome = tab.desk.outcome
     assert tab.plan.table.item(0, MINUTES).text() != "–"
     assert "held-out tiles right" in outcome.figures.text()
     assert "Tested on other images" in outcome.tested.text()
-    qtbot.waitUntil(lambda: "No before and after: “Tiny” does not know" in outcome.before.text(), **WAIT)
+    qtbot.waitUntil(lambda: "No before and after: “Tiny” does not know" in outcome.before.text())
     counts = np.array(tab.desk._outcome.metrics["confusion_matrix"])
     assert counts.sum() == 18
     row, column = (int(n) for n in np.unravel_index(counts.argmax(), counts.shape))
@@ -310,7 +309,7 @@ def test_a_training_from_marks_to_a_model_in_use(tab, viewer, said, qtbot):
     qtbot.mouseClick(outcome.matrix.viewport(), Qt.MouseButton.LeftButton, pos=where)
     assert outcome.tiles.count() == counts.max()
     assert f"{counts.max()} tiles" in outcome.tiles_title.text()
-    qtbot.waitUntil(lambda: tab.desk.panel.curves.pixmap().width() > 200, **WAIT)
+    qtbot.waitUntil(lambda: tab.desk.panel.curves.pixmap().width() > 200)
     qtbot.mouseClick(outcome.tiles.viewport(), Qt.MouseButton.LeftButton, pos=QPoint(30, 30))
     image, box, plane = asked[-1]
     assert image in {str(layer.unique_id) for layer in viewer.layers}
@@ -335,25 +334,25 @@ def test_a_training_from_marks_to_a_model_in_use(tab, viewer, said, qtbot):
 def test_a_run_outlives_its_tab_dies_is_resumed_and_is_good_enough(tab, make_tab, said, qtbot):
     tab.plan.set_value(LONG)
     tab.train()
-    qtbot.waitUntil(lambda: len(tab.desk._watch.epochs) > 2, **WAIT)
+    qtbot.waitUntil(lambda: len(tab.desk._watch.epochs) > 2)
     run = tab.running()
     tab.let_go()
     tab._board.let_go()
     other = make_tab()
-    qtbot.waitUntil(lambda: len(other.desk._watch.epochs) > 2, **WAIT)
+    qtbot.waitUntil(lambda: len(other.desk._watch.epochs) > 2)
     assert other.running().folder == run.folder
     os.kill(run.status().pid, signal.SIGKILL)
-    qtbot.waitUntil(lambda: is_idle(other), **WAIT)
+    qtbot.waitUntil(lambda: is_idle(other))
     assert said[-1][1]
     assert "resume it" in said[-1][0]
     panel = other.desk.panel
-    qtbot.waitUntil(lambda: panel.earlier.currentText() == "my-model, broke off", **WAIT)
+    qtbot.waitUntil(lambda: panel.earlier.currentText() == "my-model, broke off")
     assert panel.take_up.text() == "Resume"
     click(qtbot, panel.take_up)
     known = max(other.desk._watch.epochs, default=0)
-    qtbot.waitUntil(lambda: max(other.desk._watch.epochs, default=0) > known + 2, **WAIT)
+    qtbot.waitUntil(lambda: max(other.desk._watch.epochs, default=0) > known + 2)
     click(qtbot, panel.finish)
-    qtbot.waitUntil(lambda: other.desk._outcome is not None, **WAIT)
+    qtbot.waitUntil(lambda: other.desk._outcome is not None)
     assert "held-out tiles right" in other.desk.outcome.figures.text()
 
 
@@ -361,15 +360,15 @@ def test_a_run_outlives_its_tab_dies_is_resumed_and_is_good_enough(tab, make_tab
 def test_stop_keeps_what_is_learned_and_discard_removes_it(tab, models, said, qtbot):
     tab.plan.set_value(LONG)
     tab.train()
-    qtbot.waitUntil(lambda: len(tab.desk._watch.epochs) > 1, **WAIT)
+    qtbot.waitUntil(lambda: len(tab.desk._watch.epochs) > 1)
     click(qtbot, tab.desk.panel.stop)
     assert not tab.desk.panel.stop.isEnabled()
-    qtbot.waitUntil(lambda: is_idle(tab), **WAIT)
+    qtbot.waitUntil(lambda: is_idle(tab))
     assert said[-1] == ("my-model: stopped. Resume it to go on.", False)
-    qtbot.waitUntil(lambda: tab.desk.panel.earlier.currentText() == "my-model, stopped", **WAIT)
+    qtbot.waitUntil(lambda: tab.desk.panel.earlier.currentText() == "my-model, stopped")
     assert tab.plan.name.text() == "my-model-2"
     tab.discard(tab.desk.panel.earlier.currentData())
-    qtbot.waitUntil(lambda: tab.desk.panel.earlier.count() == 0, **WAIT)
+    qtbot.waitUntil(lambda: tab.desk.panel.earlier.count() == 0)
     assert not list(models.glob("*.run"))
 
 
@@ -377,9 +376,9 @@ def test_stop_keeps_what_is_learned_and_discard_removes_it(tab, models, said, qt
 def test_a_stop_before_anything_is_learned_ends_it_at_once(tab, said, qtbot):
     tab.plan.set_value(LONG)
     tab.train()
-    qtbot.waitUntil(lambda: tab.running() is not None, **WAIT)
+    qtbot.waitUntil(lambda: tab.running() is not None)
     click(qtbot, tab.desk.panel.stop)
-    qtbot.waitUntil(lambda: is_idle(tab), **WAIT)
+    qtbot.waitUntil(lambda: is_idle(tab))
     assert "stopped" in said[-1][0]
     assert not tab.desk._watch.epochs
 
@@ -388,9 +387,9 @@ def test_a_stop_before_anything_is_learned_ends_it_at_once(tab, said, qtbot):
 def test_minutes_are_predicted_before_anything_is_trained(tab, models, qtbot):
     click(qtbot, tab.plan.estimate)
     assert not tab.plan.estimate.isEnabled()
-    qtbot.waitUntil(lambda: tab.plan.table.item(0, MINUTES).text() != "–", **WAIT)
+    qtbot.waitUntil(lambda: tab.plan.table.item(0, MINUTES).text() != "–")
     assert "min in all" in tab.plan.minutes.text()
-    qtbot.waitUntil(tab.plan.estimate.isEnabled, **WAIT)
+    qtbot.waitUntil(tab.plan.estimate.isEnabled)
     tab.plan.table.item(0, EPOCHS).setData(Qt.ItemDataRole.EditRole, 9)
     assert tab.plan.table.item(0, MINUTES).text() == "–"
     assert tab.plan.minutes.text() == "Data or plan are others now: estimate again."
@@ -401,9 +400,9 @@ def test_minutes_are_predicted_before_anything_is_trained(tab, models, qtbot):
 def test_what_the_trainer_refuses_is_one_sentence(tab, said, qtbot):
     tab.plan.set_value(Plan(backbone="no_such_network", pretrained="none", tile=TILE, stride=TILE))
     tab.train()
-    qtbot.waitUntil(lambda: any(problem for _, problem in said), **WAIT)
+    qtbot.waitUntil(lambda: any(problem for _, problem in said))
     assert "no_such_network" in said[-1][0]
-    qtbot.waitUntil(lambda: is_idle(tab), **WAIT)
+    qtbot.waitUntil(lambda: is_idle(tab))
     assert tab.running() is None
 
 

@@ -18,7 +18,6 @@ from napari_semclass.viewer.mark_layers import mark_layers
 from napari_semclass.viewer.state import Phase
 from napari_semclass.viewer.train_state import TrainPhase
 
-WAIT = {"timeout": 240_000}
 TILE = 64
 TWO_STAGES = Plan(
     backbone="test_resnet", pretrained="none", tile=TILE, stride=TILE, head="random", norm="learned", body_rate=0.5,
@@ -46,7 +45,6 @@ def click(widget):
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(900)
 def test_from_marks_to_a_model_of_ones_own(dock, viewer, qtbot, tmp_path, request, make_napari_viewer):
     pictures = micrographs(request)
     images = [
@@ -58,7 +56,7 @@ def test_from_marks_to_a_model_of_ones_own(dock, viewer, qtbot, tmp_path, reques
     dock.classifying.settings.tile.setValue(TILE)
     dock.tabs.setCurrentIndex(1)
     tab = dock.annotating
-    qtbot.waitUntil(lambda: len(tab.teacher.grids) == len(images), **WAIT)
+    qtbot.waitUntil(lambda: len(tab.teacher.grids) == len(images))
 
     # Mark: four categories, a few tiles on each of eight micrographs, by key.
     if tab.panel.live.isChecked():
@@ -68,7 +66,7 @@ def test_from_marks_to_a_model_of_ones_own(dock, viewer, qtbot, tmp_path, reques
         editor = next(one for one in tab.panel.categories.findChildren(QLineEdit) if one.isVisible())
         QTest.keyClicks(editor, name)
         QTest.keyClick(editor, Qt.Key.Key_Return)
-        qtbot.waitUntil(lambda name=name: tab.book.categories.by_name(name) is not None, **WAIT)
+        qtbot.waitUntil(lambda name=name: tab.book.categories.by_name(name) is not None)
     assert [item.name for item in tab.book.categories.items] == list(pictures)
     canvas = viewer.window._qt_viewer.canvas.native
     for index, image in enumerate(images):
@@ -78,46 +76,46 @@ def test_from_marks_to_a_model_of_ones_own(dock, viewer, qtbot, tmp_path, reques
             canvas.setFocus()
             QTest.keyClick(canvas, getattr(Qt.Key, f"Key_{index // 2 + 1}"))
         image.visible = False
-    qtbot.waitUntil(lambda: tab.teacher.labelled is not None and len(tab.teacher.labelled) == 40, **WAIT)
+    qtbot.waitUntil(lambda: tab.teacher.labelled is not None and len(tab.teacher.labelled) == 40)
     assert tab.teacher.labelled.grouping.level == "image"
 
     # Learn quickly.
     click(tab.panel.learn)
-    qtbot.waitUntil(lambda: "Learned in" in tab.panel.learned.text(), **WAIT)
+    qtbot.waitUntil(lambda: "Learned in" in tab.panel.learned.text())
     assert len(results(viewer)) == len(images)
     assert "tested on other images" in tab.panel.learned.text()
 
     # Train in two stages, and look at the figures on tiles that were held out.
     dock.tabs.setCurrentIndex(2)
     training = dock.training
-    qtbot.waitUntil(lambda: training._shelf is not None, **WAIT)
+    qtbot.waitUntil(lambda: training._shelf is not None)
     training.plan.set_value(replace(TWO_STAGES, held=training.plan.value().held))
-    qtbot.waitUntil(lambda: training.desk.panel.train.isEnabled(), **WAIT)
+    qtbot.waitUntil(lambda: training.desk.panel.train.isEnabled())
     name = training.plan.name.text()
     click(training.desk.panel.train)
-    qtbot.waitUntil(lambda: training.desk.state.phase is TrainPhase.RUNNING, **WAIT)
-    qtbot.waitUntil(lambda: training.desk.state.phase is TrainPhase.IDLE, **WAIT)
-    qtbot.waitUntil(lambda: "is trained" in dock.state.message, **WAIT)
+    qtbot.waitUntil(lambda: training.desk.state.phase is TrainPhase.RUNNING)
+    qtbot.waitUntil(lambda: training.desk.state.phase is TrainPhase.IDLE)
+    qtbot.waitUntil(lambda: "is trained" in dock.state.message)
     assert "held-out tiles right" in dock.state.message
 
     # Use it: it becomes the current model and classifies.
     click(training.desk.outcome.use)
-    qtbot.waitUntil(lambda: dock.inputs.card() is not None and dock.inputs.card().name == name, **WAIT)
+    qtbot.waitUntil(lambda: dock.inputs.card() is not None and dock.inputs.card().name == name)
     assert dock.tabs.currentIndex() == 0
-    qtbot.waitUntil(lambda: dock.state.message.startswith("Done"), **WAIT)
+    qtbot.waitUntil(lambda: dock.state.message.startswith("Done"))
     assert dock.state.phase is Phase.IDLE
     assert len(results(viewer)) == 2 * len(images)
 
     # Keep it, and find everything as it was.
     tab.desk.save_as(tmp_path / "walk")
-    qtbot.waitUntil(lambda: tab.panel.project_state.text() == "walk.semclass", **WAIT)
+    qtbot.waitUntil(lambda: tab.panel.project_state.text() == "walk.semclass")
     assert len(read_project(tmp_path / "walk.semclass").results) == 2 * len(images)
     other = make_napari_viewer(show=True)
     again = SemClassifier(other)
     qtbot.addWidget(again)
-    qtbot.waitUntil(lambda: again.inputs.model() is not None, **WAIT)
+    qtbot.waitUntil(lambda: again.inputs.model() is not None)
     again.annotating.desk.open(tmp_path / "walk.semclass")
-    qtbot.waitUntil(lambda: len(results(other)) == 2 * len(images), **WAIT)
+    qtbot.waitUntil(lambda: len(results(other)) == 2 * len(images))
     assert [item.name for item in again.annotating.book.categories.items] == list(pictures)
     assert sum(len(layer.data) for layer in mark_layers(other)) == 40
     assert again.inputs.card().name == name

@@ -44,9 +44,9 @@ def test_a_session_has_a_folder_of_its_own_that_is_not_offered_while_it_runs(roo
 
 
 def test_a_session_of_another_running_process_is_neither_offered_nor_thrown_away(root):
-    code = "import time; from napari_semclass.annotate import autosave_folder as f; print(f().name, flush=True); "
-    code += "time.sleep(60)"
-    other = subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True)
+    code = "from napari_semclass.annotate import autosave_folder as f; print(f().name, flush=True); "
+    code += "input()"
+    other = subprocess.Popen([sys.executable, "-c", code], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
     folder = root / other.stdout.readline().strip()
     write_project(project(1), folder)
     for number in range(12):
@@ -55,8 +55,7 @@ def test_a_session_of_another_running_process_is_neither_offered_nor_thrown_away
     assert folder.exists()
     assert folder not in [one.folder for one in leftovers()]
     other.kill()
-    other.wait()
-    other.stdout.close()
+    other.communicate()
     assert folder in [one.folder for one in leftovers()]
 
 

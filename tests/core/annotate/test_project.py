@@ -215,9 +215,9 @@ import numpy as np
 from napari_semclass.annotate import MarkLayer, Project, write_project
 project = Project()
 for n in range(10_000):
-    labels = np.random.default_rng(n).integers(0, 3, (400, 400)).astype(np.uint8)
-    labels[0, 0] = 1 + n % 200
-    points = np.full((1 + n % 200, 2), float(n))
+    labels = np.random.default_rng(n).integers(0, 3, (400, 400)).astype(np.uint16)
+    labels[0, 0] = 1 + n
+    points = np.full((1 + n, 2), float(n))
     layers = MarkLayer("a", "labels", "p", labels), MarkLayer("a", "points", "d", points, (1,) * len(points))
     from dataclasses import replace
     project = write_project(replace(project, layers=layers), {str(tmp_path / "k.semclass")!r})

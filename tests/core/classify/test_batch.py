@@ -327,13 +327,13 @@ def test_the_journal_of_another_run_is_not_believed(data, tiny_model):
     assert len(Batch(["data/a.png"], tiny_model, Settings(), "out").todo) == 1
 
 
-def test_writing_does_not_hold_up_computing(data, tiny_model, monkeypatch):
+def test_writing_does_not_hold_up_computing(data, tiny_model, patience, monkeypatch):
     import napari_semclass.classify.pipeline as pipeline
 
     computed, write = threading.Semaphore(0), pipeline._write
 
     def patient(*parts):
-        assert computed.acquire(timeout=20)  # until the file after the next one is computed, too
+        assert computed.acquire(timeout=patience)  # until the file after the next one is computed, too
         return write(*parts)
 
     monkeypatch.setattr(pipeline, "_write", patient)

@@ -5,7 +5,6 @@ import signal
 import subprocess
 import sys
 import threading
-import time
 from pathlib import Path
 
 import dask
@@ -115,17 +114,14 @@ def test_wrong_addresses_are_refused_in_a_sentence(monkeypatch, tmp_path):
 
 
 @pytest.fixture
-def processes(tmp_path):
+def processes(tmp_path, wait_until):
     """A scheduler and two workers, each a process; their address file."""
     file = str(tmp_path / "scheduler.json")
     common = ["--no-dashboard", "--scheduler-file", file]
     scheduler = [sys.executable, "-m", "distributed.cli.dask_scheduler", "--host", "127.0.0.1", "--port", "0"]
     worker = [sys.executable, "-m", "distributed.cli.dask_worker", "--nthreads", "1", "--no-nanny"]
     started = [subprocess.Popen([*command, *common]) for command in (scheduler, worker, worker)]
-    deadline = time.monotonic() + 60
-    while not Path(file).exists():  # a busy machine takes its time
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
+    wait_until(Path(file).exists)
     yield file, started[1]
     for process in started:
         process.kill()
@@ -133,11 +129,11 @@ def processes(tmp_path):
 
 
 @pytest.mark.slow
-def test_a_worker_that_is_killed_changes_nothing(data, tiny_model, processes):
+def test_a_worker_that_is_killed_changes_nothing(data, tiny_model, processes, patience):
     address, victim = processes
     run(tiny_model, "alone")
     with connected(address=address) as cluster:
-        cluster.client.wait_for_workers(2, timeout=60)
+        cluster.client.wait_for_workers(2, timeout=patience)
         pids = cluster.client.run(lambda: __import__("os").getpid())
         assert victim.pid in pids.values()
         batch = Batch(["data"], tiny_model, Settings(stride=16), "shared", cluster=cluster)

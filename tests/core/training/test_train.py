@@ -5,7 +5,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -202,7 +201,6 @@ def assert_same_model(one, other):
         np.testing.assert_allclose(weights(other)[name], value, atol=1e-3, err_msg=name)
 
 
-@pytest.mark.timeout(600)
 def test_a_run_killed_in_each_stage_ends_as_if_it_had_not_been(plan, make_run):
     longer = replace(plan, stages=tuple(replace(stage, epochs=4) for stage in plan.stages))
     whole = make_run(longer, "whole")
@@ -333,7 +331,6 @@ def test_fields_of_whole_pictures_are_learned_and_the_card_says_image(plan, make
     assert card.tests[0].n == card.tests[0].n_images
 
 
-@pytest.mark.timeout(600)
 def test_two_processes_learn_together(plan, make_run):
     run = make_run(plan)
     command = [
@@ -376,7 +373,7 @@ def test_a_process_that_is_slow_to_begin_is_waited_for_while_it_lives(plan, make
         assert isinstance([found for found in news if found is not None][-1][1], Failed)
 
 
-def test_a_run_is_stopped_from_outside(plan, make_run):
+def test_a_run_is_stopped_from_outside(plan, make_run, wait_until):
     run = make_run(replace(plan, stages=(Stage(48, epochs=500, batch=8),)))
     start(run)
     for found in follow(run):
@@ -384,10 +381,7 @@ def test_a_run_is_stopped_from_outside(plan, make_run):
             run.ask("stop")
             break
     assert isinstance(end(run), Stopped)
-    deadline = time.monotonic() + 30
-    while run.is_alive() and time.monotonic() < deadline:
-        time.sleep(0.1)
-    assert not run.is_alive()
+    wait_until(lambda: not run.is_alive())
 
 
 def test_a_stop_that_comes_while_the_process_begins_is_heard(plan, make_run):
