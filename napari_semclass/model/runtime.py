@@ -2,6 +2,7 @@
 
 import copy
 import importlib.util
+import sys
 import threading
 import warnings
 from functools import cache
@@ -87,10 +88,16 @@ class OpenVinoBody:
         return torch.from_numpy(found[0])
 
 
-def _compiled(model: Model, precision: torch.dtype) -> Any:
+def _openvino() -> Any:
+    """The package, without its telemetry: each import and each conversion would be reported over the internet."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # as if it were not installed
     import openvino
 
-    network, threads = model.network, torch.get_num_threads()
+    return openvino
+
+
+def _compiled(model: Model, precision: torch.dtype) -> Any:
+    openvino, network, threads = _openvino(), model.network, torch.get_num_threads()
     with _one_at_a_time:
         state = changes(network), model.card.preprocessing, model.card.input_size, model.card.windows
         known = _COMPILED.setdefault(network, {})
@@ -154,13 +161,11 @@ def _takes_grey(network: nn.Module) -> bool:
 
 def _converted(model: Model) -> Any:
     """The graph of the network without its classifier; of a model of windows, up to its last feature map."""
-    import openvino
-
     steps, side, windows = model.card.preprocessing, model.card.input_size, model.card.windows
     kind = _GreyMap if windows else _Grey
     with torch.inference_mode(), warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # OpenVINO calls what torch is about to give up
-        return openvino.convert_model(
+        return _openvino().convert_model(
             kind(model.network, steps.mean, steps.std),
             example_input=torch.zeros(1, 1, side, side),
             input=[-1, 1, -1, -1] if windows else [-1, 1, side, side],

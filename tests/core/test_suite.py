@@ -26,4 +26,4 @@ def _loggers_that_grow(monkeypatch):
 
 @pytest.mark.usefixtures("_loggers_that_grow")
 def test_a_thread_that_imports_does_not_disturb_the_next_test():
-    """pytest itself must not go through the loggers between a test and its end: this test's end would fail."""
+    """If pytest went through the loggers between a test and its end, the end of this one would fail."""

@@ -4,16 +4,15 @@ import gc
 from functools import partial
 
 import pytest
-import torch  # noqa: F401 - frozen below, with all that it brings
 
 from napari_semclass.viewer import classify_job
 from napari_semclass.viewer.dock import SemClassifier
 from napari_semclass.viewer.state import Phase
 
 
-@pytest.fixture(scope="session", autouse=True)
+@pytest.fixture(scope="module", autouse=True)
 def _modules_are_no_garbage():
-    """`make_napari_viewer` collects garbage several times a test; what is imported need not be looked through."""
+    """`make_napari_viewer` collects garbage several times a test, and need not look through what is imported by now."""
     gc.collect()
     gc.freeze()
 
