@@ -1,6 +1,6 @@
 """The same work again and again: memory, threads, open files and temporary files must not grow with the rounds.
 
-    python benchmarks/soak.py [--minutes 10] [--only classify|learn|train]
+    python benchmarks/soak.py [--minutes 10] [--only classify learn train]
     xvfb-run python benchmarks/soak.py --only dock
 
 `classify` opens pictures, classifies them into a folder and closes them; `learn` cuts, learns and classifies with what
@@ -53,6 +53,8 @@ def soak(name: str, once: Callable[[int], None], minutes: float, scratch: Path) 
     """Do it again and again; whether nothing grows."""
     noted: list[list[float]] = []
     begun = time.monotonic()
+    gc.collect()
+    gc.freeze()  # what is loaded by now need not be looked through after each round
     while len(noted) < _FEWEST or time.monotonic() - begun < 60 * minutes:
         once(len(noted))
         noted.append(figures(scratch))
@@ -168,11 +170,11 @@ def main() -> int:
     """Soak, and say what grows."""
     arguments = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     arguments.add_argument("--minutes", type=float, default=10, help="for each kind of work")
-    arguments.add_argument("--only", choices=list(_KINDS))
+    arguments.add_argument("--only", nargs="+", choices=list(_KINDS), default=["classify", "learn", "train"])
     options = arguments.parse_args()
     flat = True
     for name, kind in _KINDS.items():
-        if name == options.only or (options.only is None and name != "dock"):
+        if name in options.only:
             with tempfile.TemporaryDirectory() as scratch:
                 before = Path.cwd()
                 tempfile.tempdir = scratch

@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -69,53 +69,73 @@ def can_mount() -> bool:
     return tried.returncode == 0
 
 
+SMALL_DISK = """
+import json, subprocess, sys
+from pathlib import Path
+from napari_semclass.cli import main
+
+disk, kept, kilobytes, commands = *map(Path, sys.argv[1:3]), *map(json.loads, sys.argv[3:])
+
+def mount(*options):
+    subprocess.run(["mount", *options, disk], check=True)
+
+mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs")
+for command in commands:
+    match command:
+        case "grow": mount("-o", "remount,size=99m")
+        case "freeze": mount("-o", "remount,ro")
+        case ["keep", name, other]: subprocess.run(["cp", "-r", disk / name, kept / other], check=True)
+        case _: print("status", main(command), file=sys.stderr)
+"""
+
+
+@dataclass(frozen=True)
+class SmallDisk:
+    """A disk that only the process sees that `run` starts; what it keeps of it is in a folder that stays."""
+
+    disk: Path
+    kept: Path
+
+    def run(self, kilobytes: int, *commands: "str | list[str]") -> list[tuple[int, list[str]]]:
+        """Status and lines on stderr of each of these commands of `semclass`, on a disk of so many kB.
+
+        Between them the disk may "grow", "freeze", or a file or folder of it be kept: ["keep", name, other name].
+        """
+        script = ["unshare", "-rm", sys.executable, "-W", "ignore", "-c", SMALL_DISK]
+        arguments = [str(self.disk), str(self.kept), str(kilobytes), json.dumps(commands)]
+        where = {**os.environ, "PYTHONPATH": PATH}
+        done = subprocess.run([*script, *arguments], env=where, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "Traceback" not in done.stderr, done.stderr
+        ended, lines = [], []
+        for line in done.stderr.splitlines():
+            if line.startswith("status "):
+                ended.append((int(line.split()[1]), lines))
+                lines = []
+            else:
+                lines.append(line)
+        return ended
+
+
 @pytest.fixture
 def small_disk(tmp_path):
-    """Run a shell script with a disk of so many kB at $DISK, which `grow` makes large; what it says, and its status.
-
-    What is written into $KEPT stays.
-    """
     if not can_mount():
         pytest.skip("no small disk can be mounted here (unshare)")
-    disk, kept = tmp_path / "disk", tmp_path / "kept"
-    disk.mkdir()
-    kept.mkdir()
-
-    def run(kilobytes: int, script: str, **words: object):
-        begin = f"""
-mount -t tmpfs -o size={kilobytes}k tmpfs "$DISK"
-grow() {{ mount -o remount,size=99m "$DISK"; }}
-freeze() {{ mount -o remount,ro "$DISK"; }}
-semclass() {{ "$PYTHON" -W ignore -c "import sys; from napari_semclass.cli import main; sys.exit(main())" "$@"; }}
-"""
-        told = {**os.environ, "DISK": str(disk), "KEPT": str(kept), "PYTHON": sys.executable, "PYTHONPATH": PATH}
-        told |= {name: str(value) for name, value in words.items()}
-        command = ["unshare", "-rm", "sh", "-c", begin + script]
-        return subprocess.run(command, env=told, capture_output=True, text=True)
-
-    run.kept = kept
-    return run
-
-
-def the_sentence(done) -> str:
-    """The last line of what a command said on stderr, which must not be a traceback."""
-    assert "Traceback" not in done.stderr, done.stderr
-    return done.stderr.strip().splitlines()[-1]
+    (tmp_path / "disk").mkdir()
+    (tmp_path / "kept").mkdir()
+    return SmallDisk(tmp_path / "disk", tmp_path / "kept")
 
 
 def test_a_disk_that_fills_up_while_classifying(small_disk, pictures, model_file):
     """The first command says so; with more room the same command does the rest, to the same results."""
-    script = """
-set -- "$IN" --model "$MODEL" --reject off --out
-semclass classify "$@" "$DISK/out"; echo $? >"$KEPT/status"; cp -r "$DISK/out" "$KEPT/full"
-grow
-semclass classify "$@" "$DISK/out" && cp -r "$DISK/out" "$KEPT/out" && semclass classify "$@" "$KEPT/whole"
-"""
-    done = small_disk(60, script, IN=pictures, MODEL=model_file)
-    assert done.returncode == 0, done.stderr
-    assert "Traceback" not in done.stderr
-    assert "No space left on device" in done.stderr
-    assert (small_disk.kept / "status").read_text().strip() == "2"
+    command = ["classify", str(pictures), "--model", str(model_file), "--reject", "off", "--out"]
+    there, elsewhere = str(small_disk.disk / "out"), str(small_disk.kept / "whole")
+    full, again, whole = small_disk.run(
+        60, [*command, there], ["keep", "out", "full"], "grow", [*command, there], ["keep", "out", "out"],
+        [*command, elsewhere],
+    )  # fmt: skip
+    assert (full[0], again[0], whole[0]) == (2, 0, 0)
+    assert any("No space left on device" in line for line in full[1])
     for path in (small_disk.kept / "full").iterdir():
         if path.suffix == ".csv":
             assert path.read_text().endswith("\n")
@@ -126,13 +146,6 @@ semclass classify "$@" "$DISK/out" && cp -r "$DISK/out" "$KEPT/out" && semclass 
     found, whole = (sorted((small_disk.kept / name).glob("[!.r]*")) for name in ("out", "whole"))
     assert [path.name for path in found] == [path.name for path in whole]
     assert all(one.read_bytes() == other.read_bytes() for one, other in zip(found, whole, strict=True))
-
-
-def test_a_disk_that_cannot_be_written(small_disk, pictures, model_file):
-    script = 'freeze; semclass classify "$IN" --model "$MODEL" --out "$DISK/out"'
-    done = small_disk(500, script, IN=pictures, MODEL=model_file)
-    assert done.returncode == 2
-    assert "Read-only file system" in the_sentence(done)
 
 
 @pytest.fixture
@@ -158,25 +171,29 @@ def classes(tmp_path):
 
 def test_a_disk_that_fills_up_while_training(small_disk, classes, plan_file):
     """One sentence, and with more room the run is resumed to its end."""
-    script = """
-set -- "$DATA" --recipe "$PLAN" --device cpu --out "$DISK/m.safetensors"
-semclass train "$@"; echo $? >"$KEPT/status"; ls -A "$DISK" >"$KEPT/there"
-grow
-semclass train "$@" --resume; cp "$DISK/m.safetensors" "$KEPT"
-"""
-    done = small_disk(1500, script, DATA=classes, PLAN=plan_file)
-    assert (small_disk.kept / "status").read_text().strip() not in ("0", "1"), done.stderr
-    assert "Traceback" not in done.stderr
-    assert "No space left on device" in done.stderr
-    assert "m.safetensors\n" not in (small_disk.kept / "there").read_text()
-    assert (small_disk.kept / "m.safetensors").is_file(), done.stderr
+    model = str(small_disk.disk / "m.safetensors")
+    command = ["train", str(classes), "--recipe", str(plan_file), "--device", "cpu", "--out", model]
+    full, again = small_disk.run(
+        1500, command, ["keep", ".", "full"], "grow", [*command, "--resume"], ["keep", ".", "again"]
+    )
+    assert full[0] not in (0, 1), full
+    assert any("No space left on device" in line for line in full[1])
+    assert not (small_disk.kept / "full" / "m.safetensors").exists()
+    assert again[0] == 0, again
+    assert (small_disk.kept / "again" / "m.safetensors").is_file()
 
 
-def test_a_disk_that_a_training_cannot_write(small_disk, classes, plan_file):
-    script = 'freeze; semclass train "$DATA" --recipe "$PLAN" --device cpu --out "$DISK/m.safetensors"'
-    done = small_disk(500, script, DATA=classes, PLAN=plan_file)
-    assert done.returncode == 2
-    assert "Read-only file system" in the_sentence(done)
+def test_a_disk_that_cannot_be_written(small_disk, pictures, model_file, classes, plan_file):
+    """One sentence, of classifying and of training."""
+    out, model = str(small_disk.disk / "out"), str(small_disk.disk / "m.safetensors")
+    for status, lines in small_disk.run(
+        500,
+        "freeze",
+        ["classify", str(pictures), "--model", str(model_file), "--out", out],
+        ["train", str(classes), "--recipe", str(plan_file), "--device", "cpu", "--out", model],
+    ):
+        assert status == 2
+        assert "Read-only file system" in lines[-1]
 
 
 # -- files that change while they are read ---------------------------------------------------------------------------
@@ -422,19 +439,10 @@ def test_a_clock_that_jumps_ends_no_run_and_loses_no_result(jump, pictures, tiny
         pulse.end()
 
 
-@pytest.mark.parametrize("work", ["classify", "learn"])
-def test_the_same_work_again_and_again_keeps_nothing(work):
+def test_the_same_work_again_and_again_keeps_nothing():
     """Memory, threads, open files and temporary files after rounds of it; a short form of the soak."""
-    command = [
-        sys.executable,
-        "-W",
-        "ignore",
-        REPOSITORY / "benchmarks" / "soak.py",
-        "--minutes",
-        "0.05",
-        "--only",
-        work,
-    ]
+    soak = REPOSITORY / "benchmarks" / "soak.py"
+    command = [sys.executable, "-W", "ignore", soak, "--minutes", "0", "--only", "classify", "learn"]
     done = subprocess.run(command, capture_output=True, text=True, env={**os.environ, "PYTHONPATH": PATH})
     assert done.returncode == 0, done.stdout + done.stderr
     assert "nothing grows" in done.stdout
