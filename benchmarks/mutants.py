@@ -20,25 +20,19 @@ from collections import Counter, defaultdict
 from pathlib import Path
 
 _ROOT = Path(__file__).resolve().parents[1]
+_CLASSIFY, _LEARN = "tests/core/classify", "tests/core/learn"
+_PREDICTION = (f"{_CLASSIFY}/test_prediction.py", f"{_CLASSIFY}/test_show.py", f"{_CLASSIFY}/test_unknown.py")
+_SPLIT = (f"{_LEARN}/test_split.py", f"{_LEARN}/test_split_samples.py")
+# Each with the tests that are about it: all of them run four times before the first mutant is tried.
 _MODULES = {
-    "grid": "napari_semclass/classify/grid.py",
-    "prediction": "napari_semclass/classify/prediction.py",
-    "rejection": "napari_semclass/classify/rejection.py",
-    "split": "napari_semclass/learn/split.py",
-    "spatial": "napari_semclass/learn/spatial.py",
-    "card": "napari_semclass/model/card.py",
-    "databar": "napari_semclass/micrograph/databar.py",
+    "grid": ("napari_semclass/classify/grid.py", (f"{_CLASSIFY}/test_grid.py", *_PREDICTION)),
+    "prediction": ("napari_semclass/classify/prediction.py", (f"{_CLASSIFY}/test_grid.py", *_PREDICTION)),
+    "rejection": ("napari_semclass/classify/rejection.py", _PREDICTION),
+    "split": ("napari_semclass/learn/split.py", _SPLIT),
+    "spatial": ("napari_semclass/learn/spatial.py", _SPLIT),
+    "card": ("napari_semclass/model/card.py", ("tests/core/model/test_card.py",)),
+    "databar": ("napari_semclass/micrograph/databar.py", ("tests/core/micrograph/test_databar.py",)),
 }
-_TESTS = (
-    "tests/core/classify/test_grid.py",
-    "tests/core/classify/test_prediction.py",
-    "tests/core/classify/test_show.py",
-    "tests/core/classify/test_unknown.py",
-    "tests/core/learn/test_split.py",
-    "tests/core/learn/test_split_samples.py",
-    "tests/core/model/test_card.py",
-    "tests/core/micrograph/test_databar.py",
-)
 # The same examples for every mutant, or other survivors would be found each time; what fails need not be shrunk, and
 # being slow on a busy machine is no failure.
 # dask's threads do not live on in the processes that mutmut forks, so that a test that waits for them would never end.
@@ -71,7 +65,7 @@ def main() -> int:
 
 
 def _judged(options: argparse.Namespace, folder: Path) -> int:
-    _copy(folder, [_MODULES[name] for name in options.only])
+    _copy(folder, options.only)
     chosen: list[str] = []
     if options.again:
         chosen = [name for name, state in _results(folder).items() if state not in _KILLED]
@@ -86,7 +80,7 @@ def _judged(options: argparse.Namespace, folder: Path) -> int:
     return _report(folder, kept, options.least)
 
 
-def _copy(folder: Path, sources: list[str]) -> None:
+def _copy(folder: Path, modules: list[str]) -> None:
     """Copy what is tracked, or would be, and tell mutmut what to change and how to test it."""
     listed = subprocess.run(
         ["git", "ls-files", "--cached", "--others", "--exclude-standard"],  # noqa: S607 - whichever git the user has
@@ -100,8 +94,8 @@ def _copy(folder: Path, sources: list[str]) -> None:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(_ROOT / name, folder / name)
     settings = {
-        "source_paths": sources,
-        "pytest_add_cli_args_test_selection": _TESTS,
+        "source_paths": [_MODULES[name][0] for name in modules],
+        "pytest_add_cli_args_test_selection": sorted({test for name in modules for test in _MODULES[name][1]}),
         "pytest_add_cli_args": ["-p no:cacheprovider"],
         "also_copy": ["napari_semclass", "training"],
     }

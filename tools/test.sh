@@ -2,6 +2,7 @@
 # Sets everything up and runs all checks: style, types, tests, and the tests once more on the built wheel.
 # SEMCLASS_VENV names the virtual environment to make or use (default: .venv-test).
 # SEMCLASS_TEST_DATA names a folder of real SEM images; tests that need it are skipped without it.
+# SEMCLASS_TEST_SEED=1 shuffles the tests, the same way for the same number; without it they keep their order.
 
 source "$(dirname "${BASH_SOURCE[0]}")/setup.sh"
 
@@ -19,46 +20,75 @@ checkout=$PWD
 scratch=$(mktemp -d)
 trap 'rm -rf "$scratch"' EXIT
 
-# One thread each: two test runs go side by side.
+# One thread each: two runs go side by side.
 export OMP_NUM_THREADS=1 OPENBLAS_NUM_THREADS=1
 
-# beside_core "PYTEST ARGUMENTS" COMMAND...: run core tests without a display, and a command beside them; both to their end.
-beside_core() {
-    local chosen core status=0
-    read -ra chosen <<<"$1"
-    shift
-    headless "$python" -m pytest "${chosen[@]}" >"$scratch/core.txt" 2>&1 &
-    core=$!
-    "$@" || status=$?
-    wait "$core" || status=$?
-    cat "$scratch/core.txt"
+tests=("$python" -m pytest)
+if [ -n "${SEMCLASS_TEST_SEED:-}" ]; then
+    tests+=(-p randomly "--randomly-seed=$SEMCLASS_TEST_SEED")
+    say "== Tests in the random order of SEMCLASS_TEST_SEED=$SEMCLASS_TEST_SEED"
+fi
+
+# all_of STEP...: every step, whatever became of those before; fails when one of them did.
+all_of() {
+    local step status=0
+    for step in "$@"; do
+        "$step" || { status=1; say "== Failed: $step"; }
+    done
     return "$status"
+}
+
+# side_by_side "STEP..." "STEP...": the steps of the first list one after the other, and beside them those of the second,
+# whose output comes in the end.
+side_by_side() {
+    local first second other status=0
+    read -ra first <<<"$1"
+    read -ra second <<<"$2"
+    all_of "${second[@]}" >"$scratch/second.txt" 2>&1 &
+    other=$!
+    all_of "${first[@]}" || status=1
+    wait "$other" || status=1
+    cat "$scratch/second.txt"
+    return "$status"
+}
+
+core_tests() { headless "${tests[@]}" tests/core; }
+types() { "$python" -m mypy; }
+viewer_tests() { in_window "${tests[@]}" tests/viewer; }
+notebook_tests() { headless "${tests[@]}" tests/notebook; }
+
+# Some changes to the core that tests should notice; benchmarks/mutants.py tries all of them.
+mutants() {
+    git rev-parse --git-dir >/dev/null 2>&1 || return 0 # what it works on is a copy of what git knows
+    headless "$python" benchmarks/mutants.py --only grid rejection --sample 10 --least 70 >"$scratch/mutants.txt" 2>&1 ||
+        { cat "$scratch/mutants.txt"; return 1; }
+    grep -E '^(module|classify)' "$scratch/mutants.txt"
+}
+
+# Not all over again: what reads files of the package, and the main job from its parts to the command.
+wheel_core_tests() {
+    headless "${tests[@]}" -m "not slow" tests/core/{model,samples,downloads,classify,test_cli.py}
+}
+wheel_viewer_tests() { in_window "${tests[@]}" tests/viewer/test_manifest.py tests/viewer/test_dock.py; }
+wheel_notebook_tests() { headless "${tests[@]}" tests/notebook/test_lab.py; }
+wheel_demo() {
+    headless "$(dirname "$python")/semclass" demo --out demo >/dev/null && test -s demo/synthetic_mosaic.overlay.png
 }
 
 say "== Installing; the first time this downloads several GB, most of it PyTorch"
 "$python" -m pip install --quiet --editable '.[all,test,dev]'
 
-say "== Style and types"
+say "== Style"
 # Named, because without a .git folder ruff would also look into environments and what pip left in build/.
 sources=(napari_semclass training tests benchmarks tools docs/conf.py docs/_extensions)
 "$python" -m ruff check "${sources[@]}"
 "$python" -m ruff format --check "${sources[@]}"
-"$python" -m mypy
 
 say "== Known vulnerabilities of what users get"
 "$python" tools/audit.py >&2
 
-say "== Viewer tests, in a window, and core tests, without a display"
-beside_core tests/core in_window "$python" -m pytest tests/viewer
-say "== Notebook tests, in a browser without a window"
-headless "$python" -m pytest tests/notebook
-
-if git rev-parse --git-dir >/dev/null 2>&1; then # what it works on is a copy of what git knows
-    say "== Some changes to the core that tests should notice; benchmarks/mutants.py tries all of them"
-    headless "$python" benchmarks/mutants.py --only grid rejection --sample 10 --least 70 --jobs 2 \
-        >"$scratch/mutants.txt" 2>&1 || { cat "$scratch/mutants.txt" >&2; exit 1; }
-    grep -E '^(module|classify)' "$scratch/mutants.txt" >&2
-fi
+say "== Types, viewer tests in a window, notebook tests in a browser, some mutants; beside them core tests without a display"
+side_by_side "types viewer_tests notebook_tests mutants" core_tests
 
 say "== Tests of the built wheel, outside the checkout"
 "$python" -m build --outdir "$scratch/dist" >"$scratch/build.log" 2>&1 || { cat "$scratch/build.log" >&2; exit 1; }
@@ -83,10 +113,5 @@ for module in (napari_semclass, semclass_training):
 for name in ("napari.yaml", "py.typed", "downloads/registry.toml", "model/starter/starter.safetensors", "learn/recipes/progressive.toml", "notebook/static/main.js", "notebook/static/widget.css"):
     assert (Path(napari_semclass.__file__).parent / name).is_file(), f"the wheel lacks {name}"
 CHECK
-# Not all over again: what reads files of the package, and the main job from its parts to the command.
-main_job="tests/core/model tests/core/samples tests/core/downloads tests/core/classify tests/core/test_cli.py"
-beside_core "$main_job" in_window "$python" -m pytest tests/viewer/test_manifest.py tests/viewer/test_dock.py
-headless "$python" -m pytest tests/notebook/test_lab.py
-headless "$(dirname "$python")/semclass" demo --out demo >/dev/null
-test -s demo/synthetic_mosaic.overlay.png
+side_by_side "wheel_viewer_tests wheel_notebook_tests" "wheel_core_tests wheel_demo"
 say "== All well"

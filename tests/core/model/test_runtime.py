@@ -19,6 +19,7 @@ from napari_semclass.micrograph import Micrograph
 from napari_semclass.model import build_network, load_model, runtime
 from napari_semclass.samples import synthetic_mosaic
 
+pytestmark = pytest.mark.slow  # OpenVINO takes seconds to convert a network
 there = pytest.mark.skipif(importlib.util.find_spec("openvino") is None, reason="the extra 'openvino' is not installed")
 
 
