@@ -2,7 +2,7 @@
 
 import csv
 import threading
-import time
+from itertools import count
 
 import imageio.v3 as iio
 import numpy as np
@@ -27,15 +27,17 @@ def category_at(labels, y, x):
 
 
 @pytest.fixture
-def slow(monkeypatch):
-    """Every batch takes a while, so that a run can be watched and stopped."""
-    real = Forward.answers
+def held(monkeypatch, patience):
+    """A run that can be watched and stopped: its fifth batch waits until this is set, and those before take a while."""
+    real, batches, go_on = Forward.answers, count(), threading.Event()
 
     def wait_and_run(self, tiles):
-        time.sleep(0.15)
+        go_on.wait(0.15 if next(batches) < 4 else patience)
         return real(self, tiles)
 
     monkeypatch.setattr(Forward, "answers", wait_and_run)
+    yield go_on
+    go_on.set()
 
 
 def test_with_nothing_open_it_says_what_to_do(dock):
@@ -133,13 +135,13 @@ def test_stacks_colour_and_pyramids(dock, viewer, idle, qtbot, three_bands):
     assert dock.classifying.results.overview.topLevelItemCount() == 4
 
 
-def test_stop_keeps_what_is_classified(dock, viewer, idle, qtbot, three_bands, slow):
-    # Long enough that even a window that is slow to draw its first overlay is not done by then.
-    viewer.add_image(np.tile(three_bands, (60, 1)), name="long")
+def test_stop_keeps_what_is_classified(dock, viewer, idle, qtbot, three_bands, held):
+    viewer.add_image(np.tile(three_bands, (12, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: dock.state.done >= 16 and bool(results(viewer)))
     click(qtbot, dock.classifying.run.stop)
     assert dock.state.phase is Phase.STOPPING
+    held.set()
     idle()
     assert "Stopped after" in dock.state.message
     (labels,) = results(viewer)
@@ -147,13 +149,14 @@ def test_stop_keeps_what_is_classified(dock, viewer, idle, qtbot, three_bands, s
     assert dock.classifying.run.classify.isEnabled()
 
 
-def test_the_overlay_grows_while_it_runs(dock, viewer, idle, qtbot, three_bands, slow):
+def test_the_overlay_grows_while_it_runs(dock, viewer, idle, qtbot, three_bands, held):
     viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: bool(results(viewer)))
     early = float((results(viewer)[0].data > 0).mean())
     assert dock.classifying.run.progress.isVisible()
     assert "left" in dock.classifying.run.rate.text()
+    held.set()
     idle()
     assert early < float((results(viewer)[0].data > 0).mean()) == 1
 
@@ -354,10 +357,12 @@ def test_an_overlay_follows_an_image_that_was_moved(dock, viewer, idle, qtbot, t
     np.testing.assert_allclose(labels.data_to_world((10, 20)), image.data_to_world((10, 20)))
 
 
-def test_a_layer_of_the_users_with_the_same_name_is_left_alone(dock, viewer, idle, qtbot, three_bands, slow):
+def test_a_layer_of_the_users_with_the_same_name_is_left_alone(dock, viewer, idle, qtbot, three_bands, held):
     viewer.add_image(np.tile(three_bands, (6, 1)), name="long")
     own = viewer.add_labels(np.zeros((5, 5), int), name="long · tiny")
     click(qtbot, dock.classifying.run.classify)
+    qtbot.waitUntil(lambda: bool(results(viewer)))
+    held.set()
     idle()
     assert len(results(viewer)) == 1
     assert not own.data.any()
@@ -422,21 +427,23 @@ def test_the_level_of_a_pyramid_is_said(dock, viewer, three_bands):
     assert "finest of 2 levels" in dock.inputs.about_micrographs.text()
 
 
-def test_removing_layers_while_it_runs_does_no_harm(dock, viewer, idle, qtbot, three_bands, slow):
+def test_removing_layers_while_it_runs_does_no_harm(dock, viewer, idle, qtbot, three_bands, held):
     viewer.add_image(np.tile(three_bands, (6, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: bool(results(viewer)))
     viewer.layers.clear()
+    held.set()
     idle()
     assert dock.state.message.startswith("Done")
 
 
-def test_closing_the_dock_ends_its_work_and_lets_go_of_the_viewer(dock, viewer, qtbot, three_bands, slow):
+def test_closing_the_dock_ends_its_work_and_lets_go_of_the_viewer(dock, viewer, qtbot, three_bands, held):
     viewer.add_image(np.tile(three_bands, (8, 1)), name="long")
     click(qtbot, dock.classifying.run.classify)
     qtbot.waitUntil(lambda: dock.state.done > 0)
     viewer.window.remove_dock_widget(dock)
     dock.close()
+    held.set()
     qtbot.waitUntil(lambda: not [t for t in threading.enumerate() if t.name.startswith("semclass")])
     viewer.add_image(three_bands, name="later")
     viewer.layers.clear()
