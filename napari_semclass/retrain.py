@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _NICE = 10
 _LOOK_EVERY_S = 0.2
-# A process takes seconds to import torch and fastai before it can write its first status.
+# So long a run without a status is waited for, where it could not be announced (a full disk).
 _STARTING_S = 120.0
 
 
@@ -85,16 +85,18 @@ def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> "su
                     | subprocess.CREATE_NEW_PROCESS_GROUP
                     | subprocess.BELOW_NORMAL_PRIORITY_CLASS
                 )
-                return subprocess.Popen(  # noqa: S603 - our own module
+                process = subprocess.Popen(  # noqa: S603 - our own module
                     command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, creationflags=flags
                 )
-            process = subprocess.Popen(  # noqa: S603 - our own module
-                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-            )
-            os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
-            return process
+            else:
+                process = subprocess.Popen(  # noqa: S603 - our own module
+                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
+                )
+                os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
     except OSError as error:
         raise OutputError(f"{run.folder}: the training cannot be started ({brief(error)}).") from error
+    run.announce(process.pid)
+    return process
 
 
 def train_model(data: str | Path, out: str | Path, *, recipe: str | Path = "progressive", device: str = "auto") -> Path:
@@ -180,7 +182,7 @@ def follow(
 
 
 def _crashed(run: Run) -> str:
-    """What a process without a status broke off with: the last line of its log, if that is an error."""
+    """What a process that did not begin broke off with: the last line of its log, if that is an error."""
     try:
         lines = run.log_file.read_text(encoding="utf-8", errors="replace").strip().splitlines()
     except OSError:
@@ -192,7 +194,7 @@ def _last_words(run: Run) -> str:
     status = run.status()
     if status is not None and status.sentence:
         return status.sentence
-    if status is None and (error := _crashed(run)):
+    if (status is None or status.state == "starting") and (error := _crashed(run)):
         return f"The training process broke off before it began ({error.rstrip('.')})."
     return (
         "The training process ended without a word (it was killed, or the machine ran out of memory); "

@@ -19,8 +19,6 @@ from napari_semclass.writing import replacing
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _HEARTBEAT_S = 2.0
-# A suspended laptop stops hearts, too: the process is asked for as well before a run counts as dead.
-_STALE_S = 60.0
 _CLOCK_S = 2.0  # some file systems tell times to two seconds
 
 State = Literal["starting", "running", "finished", "stopped", "failed"]
@@ -55,7 +53,10 @@ class Task:
 
 @dataclass(frozen=True, config=_STRICT)
 class Status:
-    """Who runs it and how it stands; `created` is when the process began, `heartbeat` when it last said so (s)."""
+    """Who runs it and how it stands; `created` is when the process began, `heartbeat` when it last said so (s).
+
+    The heartbeat is for people: on a busy machine, a full disk or a laptop that was suspended it may be minutes old.
+    """
 
     state: State
     pid: int
@@ -129,10 +130,22 @@ class Run:
             return False
         try:
             process = psutil.Process(status.pid)
-            same = abs(process.create_time() - status.created) < 1 and process.status() != psutil.STATUS_ZOMBIE
+            same = abs(process.create_time() - status.created) < 1
+            return bool(same and process.status() != psutil.STATUS_ZOMBIE)
         except (psutil.Error, ValueError, OverflowError):  # a damaged status may name a process that cannot be
             return False
-        return same and time.time() - status.heartbeat < _STALE_S
+
+    def announce(self, pid: int) -> None:
+        """Note which process is starting to work on it, where that has not said so itself.
+
+        It takes seconds to load, on a busy machine minutes, and others must know of it meanwhile.
+        """
+        try:
+            status = Status("starting", pid, psutil.Process(pid).create_time(), time.time())
+            with self.status_file.open("x", encoding="utf-8") as file:
+                json.dump(asdict(status), file)
+        except (OSError, psutil.Error):  # there is a status already, the process has ended, or the disk is full
+            return
 
     def ask(self, wish: Wish) -> None:
         """Ask the run to stop (it can be resumed) or to finish with what it has learned; returns at once."""

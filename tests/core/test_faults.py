@@ -14,6 +14,7 @@ from types import SimpleNamespace
 
 import imageio.v3 as iio
 import numpy as np
+import psutil
 import pytest
 import tifffile
 
@@ -417,6 +418,15 @@ write_project(replace(found, layers=(layer,)), {str(tmp_path / "p.semclass")!r})
     with pytest.raises(OutputError, match="save under another name"):
         write_project(marked(3, mine), tmp_path / "p.semclass")
     assert len(read_project(tmp_path / "p.semclass").layers[0].data) == 9
+
+
+def test_a_process_that_got_no_time_for_minutes_is_not_dead(tmp_path):
+    """On a machine that is busy, full or was suspended it cannot say that it is alive, but it is there."""
+    run, process = Run(tmp_path / "run"), psutil.Process()
+    run.folder.mkdir()
+    status = {"state": "running", "pid": process.pid, "created": process.create_time(), "heartbeat": 1.0}
+    run.status_file.write_text(json.dumps(status))
+    assert run.is_alive()
 
 
 @pytest.mark.parametrize("jump", [-86_400.0, 86_400.0])

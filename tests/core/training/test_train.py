@@ -14,7 +14,7 @@ import pytest
 import torch
 
 from napari_semclass import Settings, classify_micrograph, load_model
-from napari_semclass.errors import SemclassError
+from napari_semclass.errors import OutputError, SemclassError
 from napari_semclass.learn.evaluate import evaluate_model
 from napari_semclass.learn.events import (
     BatchDone,
@@ -384,10 +384,15 @@ def test_a_run_is_stopped_from_outside(plan, make_run, wait_until):
     wait_until(lambda: not run.is_alive())
 
 
-def test_a_stop_that_comes_while_the_process_begins_is_heard(plan, make_run):
+def test_while_the_process_begins_others_know_of_it_and_a_stop_is_heard(plan, make_run, monkeypatch):
+    """However long it takes to load: nobody begins a second one, and whoever follows it waits."""
+    monkeypatch.setattr("napari_semclass.retrain._STARTING_S", 0.0)
     run = make_run(replace(plan, stages=(Stage(48, epochs=500, batch=8),)))
     run.ask("stop")  # of an earlier process, which was killed
     start(run)
+    assert run.is_alive()
+    with pytest.raises(OutputError, match="running already"):
+        start(run)
     run.ask("stop")
     assert isinstance(end(run), Stopped)
     assert len(of_kind(run, BatchDone)) <= 1
