@@ -13,7 +13,7 @@ import torch
 from napari_semclass.model import Card, Category, Model, Preprocessing, build_network, save_model
 
 # A busy machine is slow, not wrong.
-hypothesis.settings.register_profile("semclass", deadline=None)
+hypothesis.settings.register_profile("semclass", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("semclass")
 
 REPOSITORY = Path(__file__).parents[1]

@@ -85,7 +85,9 @@ def test_where_a_tile_lies_changes_no_answer(tiny_model):
     np.testing.assert_allclose(other.probabilities, one.probabilities[order], atol=HERE)
 
 
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
+)
 @given(
     height=st.integers(1, 150),
     width=st.integers(1, 150),
