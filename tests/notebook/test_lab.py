@@ -105,11 +105,11 @@ def keep(page, name):
         page.screenshot(path=str(Path(folder) / f"{name}.png"))
 
 
-def test_classify_mark_learn_undo_and_show_in_light_and_dark(page):
+def test_classify_mark_learn_undo_and_show_in_light_and_dark(page, wait_until):
     page.wait_for_function("document.querySelector('.semclass canvas').width > 300")
     page.get_by_role("button", name="Classify").click()
     says(page, ".sc-status", "dark 40 %")
-    assert coloured(page) > 10_000
+    wait_until(lambda: coloured(page) > 10_000)
     keep(page, "classified")
 
     # The pointer says what is there; keys mark it, and neither adds cells nor restarts the kernel.
@@ -136,7 +136,7 @@ def test_classify_mark_learn_undo_and_show_in_light_and_dark(page):
     says(page, ".sc-note", "Learned in")
     says(page, ".semclass [aria-label^=Legend]", EVIL)
     assert "grey" not in page.locator(".semclass [aria-label^=Legend]").inner_text()
-    assert np.abs(picture(page) - before).mean() > 1
+    wait_until(lambda: np.abs(picture(page) - before).mean() > 1)
     keep(page, "learned-light")
 
     page.locator(".semclass canvas").focus()
@@ -148,8 +148,7 @@ def test_classify_mark_learn_undo_and_show_in_light_and_dark(page):
     # The legend takes a category off the picture; without any, it is grey but for the marks.
     shown = coloured(page)
     page.get_by_role("checkbox", name="dark").uncheck()
-    page.wait_for_timeout(300)
-    assert coloured(page) < shown
+    wait_until(lambda: coloured(page) < shown)
 
     lab_command(page, "apputils:change-theme", theme="JupyterLab Dark")
     page.wait_for_function("document.body.dataset.jpThemeLight === 'false'")
@@ -164,12 +163,12 @@ def test_classify_mark_learn_undo_and_show_in_light_and_dark(page):
     assert page.locator(".jp-Notebook .jp-Cell").count() == 1
 
 
-def test_in_notebook_7_keys_mark_and_leave_the_cell_alone(notebook_page):
+def test_in_notebook_7_keys_mark_and_leave_the_cell_alone(notebook_page, wait_until):
     page = notebook_page
     page.wait_for_function("document.querySelector('.semclass canvas').width > 300")
     page.get_by_role("button", name="Classify").click()
     says(page, ".sc-status", "dark 40 %")
-    assert coloured(page) > 10_000
+    wait_until(lambda: coloured(page) > 10_000)
     page.mouse.click(*at(page, 16, 16))
     page.keyboard.press("1")
     says(page, ".sc-summary", "Marked tiles: dark 1.")
@@ -198,7 +197,10 @@ def least_contrast(page) -> float:
     """The smallest contrast (WCAG 2) of any text of the widget to what is behind it."""
     return page.evaluate(
         """async () => {
-          await new Promise((done) => setTimeout(done, 400));
+          // A theme fades in; what never ends, as a spinner, is not waited for.
+          for (let frame = 0; frame < 2; frame++) await new Promise(requestAnimationFrame);
+          const fading = document.getAnimations().filter((one) => isFinite(one.effect.getComputedTiming().endTime));
+          await Promise.allSettled(fading.map((one) => one.finished));
           const context = document.createElement("canvas").getContext("2d", { willReadFrequently: true });
           const layered = (colors) => {
             context.fillStyle = "#fff";
