@@ -3,6 +3,7 @@
 import csv
 import threading
 from itertools import count
+from unittest.mock import Mock
 
 import imageio.v3 as iio
 import numpy as np
@@ -172,22 +173,18 @@ def test_a_blank_image_is_said_and_the_others_are_done(dock, viewer, idle, qtbot
     assert dock.state.problem
 
 
-@pytest.mark.parametrize("error", [RuntimeError("CUDA error: device lost"), MemoryError("no room"), KeyError("odd")])
-def test_whatever_fails_in_the_background_ends_in_a_sentence(
-    dock, viewer, idle, qtbot, three_bands, monkeypatch, error
-):
-    def fail(self, tiles):
-        raise error
-
-    monkeypatch.setattr(Forward, "_answers", fail)
+def test_whatever_fails_in_the_background_ends_in_a_sentence(dock, viewer, idle, qtbot, three_bands, monkeypatch):
     monkeypatch.setattr(Forward, "batch", 1, raising=False)
     viewer.add_image(three_bands, name="bands")
-    click(qtbot, dock.classifying.run.classify)
-    idle()
-    assert dock.state.problem
-    assert dock.message.isVisible()
-    assert "Traceback" not in dock.message.text()
-    assert dock.classifying.run.classify.isEnabled()
+    for error in (RuntimeError("CUDA error: device lost"), MemoryError("no room"), KeyError("odd")):
+        monkeypatch.setattr(Forward, "_answers", Mock(side_effect=error))
+        dock.state.say("")
+        click(qtbot, dock.classifying.run.classify)
+        idle()
+        assert dock.state.problem
+        assert dock.message.isVisible()
+        assert "Traceback" not in dock.message.text()
+        assert dock.classifying.run.classify.isEnabled()
 
 
 def test_the_legend_hides_and_recolours(dock, viewer, idle, qtbot, three_bands):
