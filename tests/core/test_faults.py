@@ -77,14 +77,14 @@ from napari_semclass.cli import main
 
 disk, kept, kilobytes, commands = *map(Path, sys.argv[1:3]), *map(json.loads, sys.argv[3:])
 
-def mount(*options):
-    subprocess.run(["mount", *options, disk], check=True)
+def mount(options):  # named in full: of its own accord mount would repeat the user's number, unknown in here
+    subprocess.run(["mount", "-t", "tmpfs", "-o", options, "tmpfs", disk], check=True)
 
-mount("-t", "tmpfs", "-o", f"size={kilobytes}k", "tmpfs")
+mount(f"size={kilobytes}k")
 for command in commands:
     match command:
-        case "grow": mount("-o", "remount,size=99m")
-        case "freeze": mount("-o", "remount,ro")
+        case "grow": mount("remount,size=99m")
+        case "freeze": mount("remount,ro")
         case ["keep", name, other]: subprocess.run(["cp", "-r", disk / name, kept / other], check=True)
         case _: print("status", main(command), file=sys.stderr)
 """
