@@ -6,7 +6,7 @@ from typing import Any
 
 from napari_semclass.micrograph.metadata.quantities import metres, number, sized
 from napari_semclass.micrograph.metadata.record import Metadata
-from napari_semclass.micrograph.metadata.resolution import with_reason
+from napari_semclass.micrograph.metadata.sources import with_reason
 
 
 def ome_zarr_metadata(image: Mapping[str, Any]) -> Metadata:

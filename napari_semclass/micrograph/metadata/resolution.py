@@ -1,10 +1,10 @@
 """Resolution tags of TIFF, PNG, JPEG and BMP: used as pixel size only where they cannot be meant for printing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from napari_semclass.micrograph.metadata.quantities import contradicts, length_text, number, positive, sized
-from napari_semclass.micrograph.metadata.record import Metadata
+from napari_semclass.micrograph.metadata.quantities import length_text, number, positive, sized
+from napari_semclass.micrograph.metadata.record import Metadata, unusable
 
 INCH = 0.0254
 PER_METRE = {2: 1 / INCH, 3: 100.0}  # by TIFF's and EXIF's ResolutionUnit: inch, centimetre
@@ -29,7 +29,7 @@ class Resolution:
         per_inch = self.x * INCH
         if 1 / self.x > _COARSEST or any(abs(per_inch - known) < 0.5 for known in _PRINTERS):
             text = f"The {self.source} is {per_inch:,.4g} pixels per inch: for printing, not a pixel size."
-            return Metadata(warnings=(text,))
+            return unusable(text)
         return sized((1 / self.y, 1 / self.x), length_text(1 / self.x), self.source)
 
 
@@ -48,23 +48,3 @@ def ratio(value: Any) -> float | None:
     parts = value if isinstance(value, tuple) else (value, 1)
     above, below = (number(part) for part in parts) if len(parts) == 2 else (None, None)
     return positive(above / below, _MOST) if above and below and below > 0 else None
-
-
-def compared(found: Metadata, resolution: Resolution | None) -> Metadata:
-    """The same, without its pixel size where a resolution that is not for printing says otherwise."""
-    other = resolution.metadata().pixel_size if resolution else None
-    if resolution is None or other is None or not found.pixel_size or not contradicts(found.pixel_size, other):
-        return found
-    text = (
-        f"{found.pixel_size_source} gives {length_text(found.pixel_size[1])} per pixel, "
-        f"the {resolution.source} {length_text(other[1])}; neither is used."
-    )
-    return replace(found, pixel_size=None, pixel_size_source="", warnings=(*found.warnings, text))
-
-
-def with_reason(found: Metadata) -> Metadata:
-    """The same with a warning where the pixel size is unknown and nothing says why."""
-    if found.pixel_size is None and not any("pixel" in warning.lower() for warning in found.warnings):
-        text = "The pixel size is unknown: nothing in the file gives it."
-        return replace(found, warnings=(text, *found.warnings))
-    return found
