@@ -101,6 +101,7 @@ def sized(size: Sequence[float | None], written: Any, source: str) -> Metadata:
     y, x = size
     if y is None or x is None or not (isfinite(y) and isfinite(x)):
         return unusable(f"{source} is {clean(str(written)[:_MOST_TEXT])!r}, which is no length.")
+    y, x = (float(f"{side:.12g}") for side in (y, x))  # without the noise of converting units
     for value in (y, x):
         if value <= 0:
             return unusable(f"{source} is {value:g} m, which is no pixel size.")
@@ -133,17 +134,11 @@ def bar_below(scan_rows: float | None, rows: int, where: str) -> tuple[tuple[int
     return (int(scan_rows), rows), ()
 
 
-def within_scan(
-    found: Metadata, scan: tuple[float | None, float | None], shape: tuple[int, int], where: str
-) -> Metadata:
-    """The data bar below a scan of (columns, rows); a pixel size of a scan of other width is not used."""
-    columns, rows = scan
-    if columns is None or rows is None:
+def of_scan(found: Metadata, columns: float, shape: tuple[int, int], where: str) -> Metadata:
+    """The same for a scan of so many columns, without its pixel size where the picture has others: it was resized."""
+    if columns == shape[1]:
         return found
-    if columns != shape[1]:
-        text = f"{where} gives a scan of {columns:g} columns, the picture has {shape[1]:,}"
-        if found.pixel_size is None:
-            return replace(found, warnings=(*found.warnings, f"{text}."))
-        return withdrawn(found, f"{text}: the pixel size of {length_text(found.pixel_size[1])} is not used.")
-    bar, warnings = bar_below(rows, shape[0], where)
-    return replace(found, data_bar=bar, warnings=(*found.warnings, *warnings))
+    text = f"{where} gives a scan of {columns:g} columns, the picture has {shape[1]:,}"
+    if found.pixel_size is None:
+        return replace(found, warnings=(*found.warnings, f"{text}."))
+    return withdrawn(found, f"{text}: the pixel size of {length_text(found.pixel_size[1])} is not used.")

@@ -56,7 +56,8 @@ def with_reason(found: Metadata) -> Metadata:
     """The same with a sentence where the pixel size is unknown and no source has said why."""
     if found.outcome is not Outcome.ABSENT:
         return found
-    text = "The pixel size is unknown: nothing in the file gives it."
+    why = f"the file's metadata ({found.vendor}) do not give it" if found.vendor else "nothing in the file gives it"
+    text = f"The pixel size is unknown: {why}."
     return replace(found, warnings=(text, *found.warnings))
 
 

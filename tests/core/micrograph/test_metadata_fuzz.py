@@ -9,11 +9,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from napari_semclass.micrograph import open_micrographs
-from napari_semclass.micrograph.metadata.vendors.fei import fei_metadata
 from napari_semclass.micrograph.metadata.ome import ome_metadata
 from napari_semclass.micrograph.metadata.ome_zarr import ome_zarr_metadata
 from napari_semclass.micrograph.metadata.quantities import quantity
 from napari_semclass.micrograph.metadata.sidecars import parse_sidecar
+from napari_semclass.micrograph.metadata.vendors.fei import fei_metadata
 from napari_semclass.micrograph.metadata.vendors.tescan import tescan_metadata
 from napari_semclass.micrograph.metadata.vendors.zeiss import zeiss_metadata
 

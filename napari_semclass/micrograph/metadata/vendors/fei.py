@@ -4,6 +4,7 @@ What is in 34683 with the root `FeiImage` is Phenom's, and read in its own modul
 """
 
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import replace
 from typing import Any
 from xml.etree import ElementTree
@@ -170,10 +171,10 @@ def thermo_metadata(root: ElementTree.Element, shape: tuple[int, int]) -> Metada
     )
 
 
-def sections_of(text: str) -> dict[str, dict[str, str]]:
+def sections_of(text: str) -> dict[str, dict[str, str | int | float]]:
     """The entries of `[Section]`s of lines `Key=value`; of a key that is there twice, the last counts."""
-    sections: dict[str, dict[str, str]] = {}
-    section: dict[str, str] = {}
+    sections: dict[str, dict[str, str | int | float]] = {}
+    section: dict[str, str | int | float] = {}
     for line in lines_of(text):
         line = line.strip()
         if line.startswith("[") and line.endswith("]"):
@@ -181,8 +182,16 @@ def sections_of(text: str) -> dict[str, dict[str, str]]:
             continue
         key, separator, value = line.partition("=")
         if separator:
-            section[key.strip()] = value.strip()
+            section[key.strip()] = _plain(value.strip())
     return sections
+
+
+def _plain(text: str) -> str | int | float:
+    """A number where the text is one, else the text."""
+    for kind in (int, float):
+        with suppress(ValueError):
+            return kind(text)
+    return text
 
 
 def _read_sections(values: Mapping[int, Any], shape: tuple[int, int]) -> Metadata | None:
@@ -225,7 +234,8 @@ FORMATS = (
         vendor="fei",
         models="FEI and Thermo Fisher (Quanta, Helios, Apreo, Scios, Teneo …)",
         where="TIFF tags 34682, 34680: sections",
-        keys="`PixelWidth`, `PixelHeight` of the scan, or `HorFieldsize`; `ResolutionX`, `ResolutionY` (rows of the scan)",
+        keys="`PixelWidth`, `PixelHeight` of the scan, or `HorFieldsize`; `ResolutionX`, `ResolutionY` of the scan; "
+        "`DatabarHeight` where it is not 0",
         units="m, V",
         source="tifffile `read_fei_metadata`; real files",
         read=_read_sections,
@@ -237,7 +247,7 @@ FORMATS = (
         where="TIFF tags 34682, 34683: XML, root `Metadata`",
         keys="`BinaryResult/PixelSize`; other XML is named and not read",
         units="by the attribute `unit`",
-        source="ome/bioformats `FEITiffReader`; pynxtools-em",
+        source="pynxtools-em; public readers",
         read=_read_xml,
         texts=FEI_TAGS,
     ),

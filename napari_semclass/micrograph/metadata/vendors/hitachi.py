@@ -4,13 +4,14 @@ from dataclasses import replace
 
 from napari_semclass.micrograph.metadata.formats import Format, Shape
 from napari_semclass.micrograph.metadata.quantities import (
+    bar_below,
     length,
     magnification,
+    of_scan,
     positive,
     quantity,
     sized,
     volts,
-    within_scan,
 )
 from napari_semclass.micrograph.metadata.record import Metadata, bounded, clean, unusable
 from napari_semclass.micrograph.metadata.text import decoded, lines_of
@@ -48,13 +49,17 @@ def hitachi_sidecar(data: bytes, shape: Shape) -> Metadata | None:
         working_distance=positive(length(entries.get("WorkingDistance", ""), "um"), 1.0),
         raw=bounded(entries),
     )
-    return within_scan(found, (columns, rows), shape, "Hitachi DataSize")
+    if columns is None or rows is None:
+        return found
+    found = of_scan(found, columns, shape, "Hitachi DataSize")
+    bar, warnings = bar_below(rows, shape[0], "Hitachi DataSize") if columns == shape[1] else (None, ())
+    return replace(found, data_bar=bar, warnings=(*found.warnings, *warnings))
 
 
 FORMATS = (
     Format(
         vendor="hitachi",
-        models="S-4700, S-4800, SU series, TM",
+        models="S-4700, S-4800, SU series",
         where="`x.txt` beside `x.tif`, `x.bmp`, `x.jpg` …",
         keys="`PixelSize`, `DataSize`; a magnification alone gives no pixel size",
         units="nm; V and µm as written",

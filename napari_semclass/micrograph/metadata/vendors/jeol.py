@@ -15,6 +15,7 @@ from napari_semclass.micrograph.metadata.quantities import (
     magnification,
     metres,
     number,
+    of_scan,
     positive,
     sized,
     volts,
@@ -32,12 +33,11 @@ _Entries = Mapping[str, str]
 
 @dataclass(frozen=True)
 class _Scan:
-    """Columns and rows of the scan, whether the picture is as wide, and the rows of the data bar below."""
+    """Columns and rows of the scan, where they stand, and the rows of the data bar below."""
 
     columns: float | None
     rows: float | None
     source: str
-    fits: bool
     bar: tuple[int, int] | None
     warnings: tuple[str, ...]
 
@@ -54,12 +54,7 @@ def jeol_sidecar(data: bytes, shape: Shape) -> Metadata | None:
             entries.setdefault(key.lstrip("$"), rest[0].strip() if rest else "")
     scan = _scan(entries, shape)
     found = _pixel_size(entries, scan)
-    if not scan.fits:
-        text = f"{scan.source} gives a scan of {scan.columns:g} columns, the picture has {shape[1]:,}"
-        if found.pixel_size is None:
-            found = replace(found, warnings=(*found.warnings, f"{text}."))
-        else:
-            found = withdrawn(found, f"{text}: the pixel size of {length_text(found.pixel_size[1])} is not used.")
+    found = found if scan.columns is None else of_scan(found, scan.columns, shape, scan.source)
     return replace(
         found,
         vendor="jeol",
@@ -79,23 +74,23 @@ def _scan(entries: _Entries, shape: Shape) -> _Scan:
     sizes = [(key, [number(part) for part in entries.get(key, "").split()[:2]]) for key in _SIZES]
     known = [(key, side[0], side[1]) for key, side in sizes if len(side) == 2 and side[0] and side[1]]
     if not known:
-        return _Scan(None, None, "", True, None, ())
+        return _Scan(None, None, "", None, ())
     key, columns, rows = next((size for size in known if size[1] == shape[1]), known[0])
     source = f"JEOL {key}"
     if columns is None or rows is None or columns != shape[1]:
-        return _Scan(columns, rows, source, False, None, ())
+        return _Scan(columns, rows, source, None, ())
     strip = number(entries.get("SM_PNU_HEIGHT")) or 0
     field = _field(entries)[0]
     if field and len(field) == 2 and rows == shape[0] and 0 < strip < rows:
         # The size may be that of the picture with its bar, or the bar was left out: the field of view decides.
         inner = rows - strip
         if agree(field[1] / inner, field[0] / columns) and not agree(field[1] / rows, field[0] / columns):
-            return _Scan(columns, inner, source, True, *bar_below(inner, shape[0], source))
+            return _Scan(columns, inner, source, *bar_below(inner, shape[0], source))
     bar, warnings = bar_below(rows, shape[0], source)
     if bar and strip > 0 and strip != bar[1] - bar[0]:
         text = f"{source} leaves {bar[1] - bar[0]} rows for a data bar, SM_PNU_HEIGHT is {strip:g}; neither is used."
-        return _Scan(columns, rows, source, True, None, (*warnings, text))
-    return _Scan(columns, rows, source, True, bar, warnings)
+        return _Scan(columns, rows, source, None, (*warnings, text))
+    return _Scan(columns, rows, source, bar, warnings)
 
 
 _SIZES = ("CM_FULL_SIZE", "CM_IMAGE_SIZE")
@@ -165,7 +160,7 @@ def _read_tem(values: Mapping[int, Any], shape: Shape) -> Metadata | None:
 FORMATS = (
     Format(
         vendor="jeol",
-        models="JSM (6000, 7000, IT series, 4700F …)",
+        models="SEMs, the JSM-IT series and 4700F among them",
         where="`x.txt` beside `x.tif`, `x.bmp`, `x.jpg` …",
         keys="`CM_FIELD_OF_VIEW` over `CM_IMAGE_SIZE` or `CM_FULL_SIZE`; `SM_MICRON_MARKER` / `SM_MICRON_BAR`; "
         "`SM_PNU_HEIGHT` (rows of the data bar); `CM_PIXEL_SIZE` is not trusted",

@@ -1,5 +1,6 @@
 """Phenom desktop SEMs: XML with the root `FeiImage` in TIFF tag 34683, and in the EXIF of JPEG and PNG."""
 
+import re
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -61,13 +62,14 @@ def _read(values: Mapping[int, Any], shape: tuple[int, int]) -> Metadata | None:
 
 def _with_prologue(text: str, start: int) -> str:
     """The XML with what it declares before its root, without the bytes of a comment or a maker's note around it."""
-    return text[max(text.rfind("<?xml", 0, start), 0) if "<?xml" in text[:start] else start :]
+    prologue = re.search(r"<[?!]", text[:start])
+    return text[prologue.start() if prologue else start :]
 
 
 FORMATS = (
     Format(
         vendor="phenom",
-        models="Phenom desktop SEMs (Pro, Pure, XL …)",
+        models="Phenom desktop SEMs",
         where="TIFF tag 34683; EXIF of JPEG and PNG: XML, root `FeiImage`",
         keys="`pixelWidth`, `pixelHeight`, `databarHeight`, `highVoltage`, `workingDistance`",
         units="by the attribute `unit`",

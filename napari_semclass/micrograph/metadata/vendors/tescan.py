@@ -93,7 +93,7 @@ _SOURCE = "real files; public readers, such as NexusLIMS'"
 FORMATS = (
     Format(
         vendor="tescan",
-        models="VEGA, MIRA, MAIA and later",
+        models="VEGA3, MIRA3 and others",
         where="TIFF tag 50431",
         keys=_KEYS,
         units="m, V",

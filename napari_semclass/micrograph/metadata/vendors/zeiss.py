@@ -103,7 +103,7 @@ def _read(values: Mapping[int, Any], shape: tuple[int, int]) -> Metadata | None:
 FORMATS = (
     Format(
         vendor="zeiss",
-        models="SmartSEM (EVO, Sigma, Supra, Merlin, Gemini, Crossbeam)",
+        models="SmartSEM (EVO, Sigma, Supra …)",
         where="TIFF tag 34118",
         keys="`AP_IMAGE_PIXEL_SIZE`; without it `AP_PIXEL_SIZE`, `AP_WIDTH`, `AP_HEIGHT`",
         units="written behind the number",
