@@ -8,7 +8,7 @@ from napari_semclass.micrograph.metadata.record import Metadata
 
 Shape = tuple[int, int]  # of the picture: height and width in pixels
 
-IMAGE_DESCRIPTION, MAKE, USER_COMMENT, MAKER_NOTE = 270, 271, 37510, 37500  # tags of TIFF and EXIF
+IMAGE_DESCRIPTION, MAKE, MODEL, USER_COMMENT, MAKER_NOTE = 270, 271, 272, 37510, 37500  # tags of TIFF and EXIF
 
 
 @dataclass(frozen=True)

@@ -100,7 +100,8 @@ def sized(size: Sequence[float | None], written: Any, source: str) -> Metadata:
     """
     y, x = size
     if y is None or x is None or not (isfinite(y) and isfinite(x)):
-        return unusable(f"{source} is {clean(str(written)[:_MOST_TEXT])!r}, which is no length.")
+        what = "no length" if y is None and x is None else "a length along one axis only"
+        return unusable(f"{source} is {clean(str(written)[:_MOST_TEXT])!r}, which is {what}.")
     y, x = (float(f"{side:.12g}") for side in (y, x))  # without the noise of converting units
     for value in (y, x):
         if value <= 0:
@@ -108,9 +109,9 @@ def sized(size: Sequence[float | None], written: Any, source: str) -> Metadata:
         if not _SMALLEST_PIXEL <= value <= _LARGEST_PIXEL:
             return unusable(f"{source} is {value:.4g} m per pixel; only 1 pm to 1 cm is believed.")
     if isclose(y, x, rel_tol=_SQUARE):
-        return Metadata((x, x), source, outcome=Outcome.READ)
+        return Metadata((x, x), source)
     text = f"Pixels are not square ({length_text(y)} high, {length_text(x)} wide by {source})."
-    return Metadata((y, x), source, warnings=(text,), outcome=Outcome.READ)
+    return Metadata((y, x), source, warnings=(text,))
 
 
 def withdrawn(found: Metadata, reason: str) -> Metadata:

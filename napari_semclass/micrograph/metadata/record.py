@@ -71,6 +71,10 @@ class Metadata:
     warnings: tuple[str, ...] = ()
     outcome: Outcome = Outcome.ABSENT
 
+    def __post_init__(self) -> None:
+        if self.pixel_size is not None:
+            object.__setattr__(self, "outcome", Outcome.READ)
+
     @property
     def square_pixel_size(self) -> float | None:
         """Metres per pixel where it is the same along y and x, else None."""

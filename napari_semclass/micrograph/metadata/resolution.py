@@ -3,11 +3,10 @@
 from dataclasses import dataclass
 from typing import Any
 
-from napari_semclass.micrograph.metadata.quantities import length_text, number, positive, sized
+from napari_semclass.micrograph.metadata.quantities import length_text, metres, number, positive, sized
 from napari_semclass.micrograph.metadata.record import Metadata, unusable
 
-INCH = 0.0254
-PER_METRE = {2: 1 / INCH, 3: 100.0}  # by TIFF's and EXIF's ResolutionUnit: inch, centimetre
+_UNITS = {2: "inch", 3: "cm"}  # by TIFF's and EXIF's ResolutionUnit
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296  # tags of TIFF and EXIF
 # Programs write a resolution for screens and printers where they know none. No instrument's scan is that coarse ...
 _COARSEST = 20e-6
@@ -26,7 +25,7 @@ class Resolution:
 
     def metadata(self) -> Metadata:
         """The pixel size it gives, or why it gives none."""
-        per_inch = self.x * INCH
+        per_inch = self.x * (metres(1.0, "inch") or 0.0)
         if 1 / self.x > _COARSEST or any(abs(per_inch - known) < 0.5 for known in _PRINTERS):
             text = f"The {self.source} is {per_inch:,.4g} pixels per inch: for printing, not a pixel size."
             return unusable(text)
@@ -36,11 +35,11 @@ class Resolution:
 def resolution_of(y: Any, x: Any, unit: Any, source: str) -> Resolution | None:
     """A resolution from the values of its tags; None where they are missing, zero, or without a unit of length."""
     known = number(unit)
-    per_metre = PER_METRE.get(int(known)) if known is not None else None
+    size = metres(1.0, _UNITS.get(int(known), "")) if known is not None else None
     per_unit = ratio(y), ratio(x)
-    if per_metre is None or per_unit[0] is None or per_unit[1] is None:
+    if size is None or per_unit[0] is None or per_unit[1] is None:
         return None
-    return Resolution(per_unit[0] * per_metre, per_unit[1] * per_metre, source)
+    return Resolution(per_unit[0] / size, per_unit[1] / size, source)
 
 
 def ratio(value: Any) -> float | None:

@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
+from napari_semclass.errors import brief
 from napari_semclass.micrograph.metadata.quantities import contradicts, length_text, withdrawn
-from napari_semclass.micrograph.metadata.record import Metadata, Outcome
+from napari_semclass.micrograph.metadata.record import Metadata, Outcome, unusable
 from napari_semclass.micrograph.metadata.vendors import vendor_formats
 
 _DECISIVE = (Outcome.READ, Outcome.UNUSABLE)
@@ -18,7 +19,11 @@ def read_vendors(values: Mapping[int, Any], shape: tuple[int, int]) -> Iterator[
     """What each vendor's reader makes of the values of tags (code -> value) of which it knows at least one."""
     for entry in vendor_formats():
         own = {code: values[code] for code in (*entry.tags, *entry.texts) if code in values}
-        found = entry.read(own, shape) if entry.read and own else None
+        try:
+            found = entry.read(own, shape) if entry.read and own else None
+        except Exception as error:  # one vendor's odd tag must not hide what others say
+            reason = f"The pixel size is unknown: {entry.vendor} metadata cannot be read ({brief(error)})."
+            found = replace(unusable(reason), vendor=entry.vendor)
         if found:
             yield found
 

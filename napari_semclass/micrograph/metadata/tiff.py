@@ -7,7 +7,7 @@ from typing import Any
 from napari_semclass.micrograph.metadata.formats import MAKER_NOTE, USER_COMMENT
 from napari_semclass.micrograph.metadata.imagej import imagej_metadata
 from napari_semclass.micrograph.metadata.ome import ome_metadata
-from napari_semclass.micrograph.metadata.record import Metadata
+from napari_semclass.micrograph.metadata.record import Metadata, Outcome
 from napari_semclass.micrograph.metadata.resolution import (
     RESOLUTION_UNIT,
     X_RESOLUTION,
@@ -37,9 +37,12 @@ def tiff_metadata(tiff: Any, page: Any, path: Path) -> Metadata:
         The file's, to look for a sidecar beside it.
     """
     y, x, unit = (page.tags.valueof(code) for code in (Y_RESOLUTION, X_RESOLUTION, RESOLUTION_UNIT))
-    resolution = resolution_of(y, x, 2 if unit is None else unit, "TIFF resolution tag")
-    sources = [*_of_vendors(page), sidecar_metadata(path, _shape(page)), _of_program(tiff, ratio(y), ratio(x))]
+    program = _of_program(tiff, ratio(y), ratio(x))
+    sources = [*_of_vendors(page), sidecar_metadata(path, _shape(page)), program]
     known = [source for source in sources if source]
+    resolution = resolution_of(y, x, 2 if unit is None else unit, "TIFF resolution tag")
+    if tiff.is_imagej and program and program.outcome is not Outcome.ABSENT:
+        resolution = None  # the same tags, in ImageJ's own unit
     return with_reason(combined(known, resolution.metadata() if resolution else None))
 
 

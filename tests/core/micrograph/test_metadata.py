@@ -267,6 +267,32 @@ def test_imagej_tiff(tmp_path, unit, size):
     assert micrograph.pixel_size == (None if size is None else pytest.approx(size))
 
 
+@pytest.mark.parametrize(("unit", "per"), [("nm", 1 / 8), ("micron", 1e6), ("mm", 1e5)])
+def test_resolution_tags_of_imagej_are_read_in_its_unit_only(tmp_path, unit, per):
+    # Without a ResolutionUnit, which TIFF takes for inches.
+    text = f"ImageJ=1.53k\nimages=1\nunit={unit}\n"
+    tifffile.imwrite(
+        tmp_path / "a.tif", PICTURE, description=text, resolution=(per, per), resolutionunit=2, metadata=None
+    )
+    assert opened(tmp_path / "a.tif").pixel_size == pytest.approx({"nm": 1e-9, "micron": 1e-6, "mm": 1e-3}[unit] / per)
+
+
+def test_ome_size_along_one_axis_is_not_used(tmp_path):
+    tifffile.imwrite(tmp_path / "a.ome.tif", PICTURE, metadata={"axes": "YX", "PhysicalSizeX": 8.0})
+    (warning,) = opened(tmp_path / "a.ome.tif").metadata.warnings
+    assert "one axis only" in warning
+
+
+def test_two_programs_that_contradict_each_other_are_one_sentence(tmp_path):
+    text = zeiss(AP_IMAGE_PIXEL_SIZE="2.5 nm").encode()
+    tag = tescan("Device=VEGA3", "PixelSizeX=5e-9", "PixelSizeY=5e-9")
+    extra = [(ZEISS, 2, len(text), text, True), (TESCAN, 1, len(tag), tag, True)]
+    tifffile.imwrite(tmp_path / "a.tif", PICTURE, extratags=extra, resolution=(1e7, 1e7), resolutionunit=3)
+    known = opened(tmp_path / "a.tif").metadata
+    assert known.pixel_size is None
+    assert len(known.warnings) == 1
+
+
 @pytest.mark.parametrize(
     ("resolution", "unit", "size"),
     [
@@ -321,6 +347,16 @@ def test_ome_zarr(tmp_path, scale, unit, size):
     assert micrograph.metadata.pixel_size == (None if size is None else pytest.approx(size))
     assert micrograph.pixel_size == (size[0] if size and size[0] == size[1] else None)
     assert bool(micrograph.metadata.warnings) is (micrograph.pixel_size is None)
+
+
+def test_an_ome_zarr_scale_without_a_unit_is_named(tmp_path):
+    group = zarr.open_group(str(tmp_path / "o.zarr"), mode="w")
+    group.create_array("0", data=PICTURE)
+    for scale, said in (([7.3, 7.3], "without a unit"), ([1, 1], "nothing in the file")):
+        datasets = [{"path": "0", "coordinateTransformations": [{"type": "scale", "scale": scale}]}]
+        group.attrs["multiscales"] = [{"axes": [{"name": "y"}, {"name": "x"}], "datasets": datasets}]
+        (warning,) = opened(tmp_path / "o.zarr").metadata.warnings
+        assert said in warning
 
 
 def test_a_hostile_tag_is_kept_small_and_printable(tmp_path):

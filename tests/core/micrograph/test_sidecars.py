@@ -180,7 +180,7 @@ def test_of_two_files_the_one_written_like_the_picture_counts(tmp_path):
 def test_another_programs_header_and_another_pictures_are_left_alone(tmp_path):
     (tmp_path / "a.hdr").write_text("ENVI\nsamples = 128\nlines = 96\n")
     (tmp_path / "ab-tif.hdr").write_text("\n".join(TESCAN))
-    (tmp_path / "a.txt").write_text("my notes: 5 nm")
+    (tmp_path / "a.txt").write_text("my notes: 5 nm\nDevice=my phone\nHV=5\n")
     assert known(picture(tmp_path / "a.tif")).vendor == ""
 
 

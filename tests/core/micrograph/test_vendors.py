@@ -184,11 +184,33 @@ def test_fei_sections_and_xml_that_contradict_each_other(tmp_path):
         (51023, "<Fibics><Image/></Fibics>", "(fibics) do not give it"),
         (51023, "anything", "does not read"),
         (33560, b"anything" * 20, "Olympus SIS metadata, which this version does not read"),
+        (34119, b"anything", "Zeiss' tag 34119, which this version does not read"),
+        (37706, b"anything", "TVIPS camera"),
+        (272, "JSM-IT500", "(jeol) do not give it"),
         (65027, b"anything", "JEOL's TEM software, which this version does not read"),
     ],
 )
 def test_what_is_there_and_not_understood_is_named(tmp_path, code, value, sentence):
     refused(tagged(tmp_path, (code, value)), sentence)
+
+
+def test_a_tag_that_breaks_its_reader_hides_no_other(tmp_path, monkeypatch):
+    from napari_semclass.micrograph.metadata import sources, tiff
+
+    def broken(values, shape):
+        raise KeyError("entry")
+
+    entry = Format("acme", "", "", "", "", "", read=broken, tags=(61234,))
+    for module in (sources, tiff):
+        monkeypatch.setattr(module, "vendor_formats", lambda: (*vendor_formats(), entry))
+    found = tagged(tmp_path, (61234, "x"), (34683, phenom()))
+    assert found.pixel_size == pytest.approx((269.5e-9, 269.5e-9))
+    refused(tagged(tmp_path, (61234, "x")), "acme metadata cannot be read")
+
+
+@pytest.mark.parametrize("text", [phenom().replace("pixelHeight", "other"), phenom().replace("pixelWidth", "other")])
+def test_a_size_along_one_axis_is_not_used(tmp_path, text):
+    refused(tagged(tmp_path, (34683, text)), "one axis only")
 
 
 def fibics(width=COLUMNS, height=ROWS, steps=(0.005, 0, 0, -0.005), field=None):

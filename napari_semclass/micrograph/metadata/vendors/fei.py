@@ -85,7 +85,7 @@ def _pixel_size(tags: _Sections, shape: tuple[int, int]) -> Metadata:
     if not section or all(value in (None, "") for value in written):
         return _of_field(tags, shape)
     source = f"FEI {section}.PixelWidth"
-    found = sized([number(value) for value in written], written[1], source)
+    found = sized([length(value, "m") for value in written], written[1], source)
     width = _field(tags)[1]
     columns = number(_entry(tags, "Image", "ResolutionX"))
     if found.pixel_size is None:

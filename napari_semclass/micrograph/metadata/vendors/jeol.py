@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from napari_semclass.micrograph.metadata.formats import IMAGE_DESCRIPTION, MAKE, Format, Shape
+from napari_semclass.micrograph.metadata.formats import IMAGE_DESCRIPTION, MAKE, MODEL, Format, Shape
 from napari_semclass.micrograph.metadata.quantities import (
     AGREE,
     agree,
@@ -157,6 +157,14 @@ def _read_tem(values: Mapping[int, Any], shape: Shape) -> Metadata | None:
     return None
 
 
+def _read_make(values: Mapping[int, Any], shape: Shape) -> Metadata | None:
+    """JEOL's SEMs name themselves in the picture and write the pixel size beside it."""
+    make, model = (clean(decoded(values.get(code))) for code in (MAKE, MODEL))
+    if not make.upper().startswith("JEOL") and not model.upper().startswith("JSM-"):
+        return None
+    return Metadata(vendor="jeol", instrument=model)
+
+
 FORMATS = (
     Format(
         vendor="jeol",
@@ -168,6 +176,16 @@ FORMATS = (
         source="real files; delmic/odemis#3283; public readers",
         sidecars=("{stem}.txt",),
         read_sidecar=jeol_sidecar,
+    ),
+    Format(
+        vendor="jeol",
+        models="SEMs",
+        where="TIFF and EXIF tags Make, Model",
+        keys="the instrument's name; the pixel size is in the text file beside the picture",
+        units="-",
+        source="public readers",
+        read=_read_make,
+        texts=(MAKE, MODEL),
     ),
     Format(
         vendor="jeol",

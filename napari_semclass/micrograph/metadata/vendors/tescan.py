@@ -55,7 +55,10 @@ def tescan_metadata(tag: Any, shape: tuple[int, int]) -> Metadata | None:
 def tescan_header(data: bytes, shape: tuple[int, int]) -> Metadata | None:
     """Read the content of a header file; None when it is another program's (ENVI and Radiance write .hdr, too)."""
     entries: dict[str, str] = {}
-    for line in lines_of(decoded(data)):
+    text = decoded(data)
+    if "[main]" not in text.casefold() and "PixelSizeX" not in text:
+        return None
+    for line in lines_of(text):
         key, separator, value = line.partition("=")
         if separator:
             entries.setdefault(key.strip(), value.strip())

@@ -14,9 +14,9 @@ from napari_semclass.micrograph.metadata.quantities import (
     sized,
     volts,
 )
-from napari_semclass.micrograph.metadata.record import Metadata, bounded, clean, unusable
+from napari_semclass.micrograph.metadata.record import Metadata, bounded, clean, not_read, unusable
 
-ZEISS_TAG = 34118
+ZEISS_TAG, _OTHER_TAG = 34118, 34119
 _IMAGE, _SCREEN = "ap_image_pixel_size", "ap_pixel_size"
 
 
@@ -97,18 +97,22 @@ def _text(tags: Mapping[str, Any], key: str) -> str:
 
 
 def _read(values: Mapping[int, Any], shape: tuple[int, int]) -> Metadata | None:
-    return zeiss_metadata(values[ZEISS_TAG], shape)
+    found = zeiss_metadata(values.get(ZEISS_TAG), shape)
+    if found is None and _OTHER_TAG in values:
+        return not_read("zeiss", f"metadata in Zeiss' tag {_OTHER_TAG}")
+    return found
 
 
 FORMATS = (
     Format(
         vendor="zeiss",
         models="SmartSEM (EVO, Sigma, Supra …)",
-        where="TIFF tag 34118",
+        where="TIFF tag 34118; 34119 alone is named, not read",
         keys="`AP_IMAGE_PIXEL_SIZE`; without it `AP_PIXEL_SIZE`, `AP_WIDTH`, `AP_HEIGHT`",
         units="written behind the number",
         source="tifffile `read_cz_sem`; real files",
         read=_read,
         tags=(ZEISS_TAG,),
+        texts=(_OTHER_TAG,),
     ),
 )
