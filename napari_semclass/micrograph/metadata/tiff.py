@@ -47,8 +47,8 @@ def tiff_metadata(tiff: Any, page: Any, path: Path) -> Metadata:
 
 
 def vendor_metadata(page: Any) -> Metadata | None:
-    """What instruments' own tags on a page say, or None without any."""
-    sources = _of_vendors(page)
+    """What instruments' own tags on a page say, or None without any; a name alone is not enough."""
+    sources = [found for found in _of_vendors(page) if found.raw or found.outcome is not Outcome.ABSENT]
     return combined(sources, None) if sources else None
 
 

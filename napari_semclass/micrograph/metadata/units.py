@@ -23,14 +23,16 @@ _SPELLINGS = {
     "ångstrøm": "angstrom",
     "ångstrom": "angstrom",
     "angström": "angstrom",
+    "mil": "thou",
+    "mils": "thou",
     "microns": "micron",
     "microm": "micrometer",
     "kv": "kilovolt",
     "kvolt": "kilovolt",
     "kvolts": "kilovolt",
 }
-_BASES = {"[length]": ("meter", "angstrom", "inch", "micron"), "[voltage]": ("volt",)}
-_PREFIXES = ("", "femto", "pico", "nano", "micro", "milli", "centi", "deci", "kilo")
+_BASES = {"[length]": ("meter", "angstrom", "inch", "micron", "thou"), "[voltage]": ("volt",)}
+_PREFIXES = ("", "atto", "femto", "pico", "nano", "micro", "milli", "centi", "deci", "kilo")
 
 
 def metres_per(unit: Any) -> float | None:

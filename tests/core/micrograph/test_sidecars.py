@@ -200,6 +200,16 @@ def test_a_folder_is_listed_once_for_all_its_pictures(tmp_path, monkeypatch):
     assert len(calls) == 1
 
 
+def test_a_stack_that_names_its_instrument_has_the_size_beside_it(tmp_path):
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as writer:
+        for _ in range(2):
+            extra = [(271, 2, 0, "JEOL", True), (272, 2, 0, "JSM-IT500", True)]
+            writer.write(np.zeros((ROWS, COLUMNS), np.uint8), extratags=extra, metadata=None, contiguous=False)
+    (tmp_path / "a.txt").write_text("\n".join([*JEOL, *FIELD]), encoding="utf-8")
+    assert [plane.pixel_size for plane in open_micrographs(path)] == pytest.approx([1e-7, 1e-7])
+
+
 def test_a_file_that_comes_later_is_found(tmp_path):
     path = picture(tmp_path / "a.tif")
     assert known(path).pixel_size is None

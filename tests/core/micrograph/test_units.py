@@ -31,6 +31,7 @@ SPELLINGS = {
     1e-3: ["mm", "MM", "millimeter", "Millimetres"],
     1e-2: ["cm", "CM", "centimeter"],
     1.0: ["m", "meter", "metres", "METER"],
+    2.54e-5: ["thou", "mil"],
     0.0254: ["in", "inch", "Inches", '"'],
 }
 NO_LENGTHS = [

@@ -113,8 +113,10 @@ def _of_field(tags: _Sections, shape: tuple[int, int]) -> Metadata:
 def _data_bar(tags: _Sections, shape: tuple[int, int]) -> tuple[tuple[int, int] | None, tuple[str, ...]]:
     if _resized(number(_entry(tags, "Image", "ResolutionX")), shape):
         return None, ()
-    bar, warnings = bar_below(number(_entry(tags, "Image", "ResolutionY")), shape[0], "FEI Image.ResolutionY")
-    height = number(_entry(tags, "PrivateFei", "DatabarHeight"))
+    rows, height = number(_entry(tags, "Image", "ResolutionY")), number(_entry(tags, "PrivateFei", "DatabarHeight"))
+    if rows is None:
+        return bar_below(shape[0] - height if height and height > 0 else None, shape[0], "FEI DatabarHeight")
+    bar, warnings = bar_below(rows, shape[0], "FEI Image.ResolutionY")
     # Newer software writes 0 whatever the bar's height.
     if bar and height is not None and height > 0 and height != bar[1] - bar[0]:
         text = f"FEI Image.ResolutionY leaves {bar[1] - bar[0]} rows for a data bar, DatabarHeight is {height:g}"
