@@ -10,9 +10,7 @@ from napari_semclass.micrograph.metadata.record import Metadata, Outcome, unusab
 from napari_semclass.micrograph.metadata.vendors import vendor_formats
 
 _DECISIVE = (Outcome.READ, Outcome.UNUSABLE)
-_OTHERS_MAY_FILL = (
-    *("vendor", "instrument", "detector", "voltage", "magnification", "working_distance", "data_bar", "raw"),
-)
+_BESIDE_THE_SIZE = "vendor instrument detector voltage magnification working_distance data_bar raw".split()
 
 
 def read_vendors(values: Mapping[int, Any], shape: tuple[int, int]) -> Iterator[Metadata]:
@@ -82,7 +80,7 @@ def _on_resolution(found: Metadata, resolution: Metadata | None) -> Metadata:
 def _completed(base: Metadata, others: Sequence[Metadata]) -> Metadata:
     """What others know besides; what they say of a pixel size that is not the answer is left out."""
     for other in others:
-        known = {name: getattr(other, name) for name in _OTHERS_MAY_FILL if not getattr(base, name)}
+        known = {name: getattr(other, name) for name in _BESIDE_THE_SIZE if not getattr(base, name)}
         aside = other.warnings if other.outcome is Outcome.ABSENT else ()
         new = [warning for warning in aside if warning not in base.warnings]
         base = replace(base, **known, warnings=(*base.warnings, *new))

@@ -191,7 +191,7 @@ def test_fei_sections_and_xml_that_contradict_each_other(tmp_path):
         (34119, b"anything", "Zeiss' tag 34119, which this version does not read"),
         (37706, b"anything", "TVIPS camera"),
         (272, "JSM-IT500", "(jeol) do not give it"),
-        (65027, b"anything", "JEOL's TEM software, which this version does not read"),
+        (65027, b"anything", "TEM metadata in JEOL's tag 65027, which this version does not read"),
     ],
 )
 def test_what_is_there_and_not_understood_is_named(tmp_path, code, value, sentence):

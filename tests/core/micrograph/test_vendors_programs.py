@@ -139,3 +139,12 @@ def test_olympus_sis(tmp_path, scale, exponent, size):
     else:
         assert found.pixel_size == pytest.approx((size, size))
         assert (found.detector, found.magnification, found.warnings) == ("camera", 1000, ())
+
+
+@pytest.mark.parametrize(
+    ("make", "named"),
+    [("JEOL Ltd.", "JEOL's TEM software, which this version does not read"), ("Other", "nothing in the")],
+)
+def test_xml_of_jeols_tem_software_is_named(tmp_path, make, named):
+    text = "<TemReporter><ImageFormingSystem/></TemReporter>"
+    refused(tagged(tmp_path, (271, make), description=text), named)

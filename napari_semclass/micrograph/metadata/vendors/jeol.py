@@ -151,8 +151,9 @@ def _without_both(entries: _Entries) -> Metadata:
 
 
 def _read_tem(values: Mapping[int, Any], shape: Shape) -> Metadata | None:
-    described = decoded(values.get(IMAGE_DESCRIPTION))
-    if _HEADER_TAG in values or ("JEOL" in decoded(values.get(MAKE)) and "<TemReporter" in described[:2000]):
+    if _HEADER_TAG in values:
+        return not_read("jeol", f"TEM metadata in JEOL's tag {_HEADER_TAG}")
+    if "JEOL" in decoded(values.get(MAKE)) and "<TemReporter" in decoded(values.get(IMAGE_DESCRIPTION))[:2000]:
         return not_read("jeol", "metadata of JEOL's TEM software")
     return None
 
