@@ -10,7 +10,16 @@ from napari_semclass.micrograph.metadata.record import Metadata, Outcome, unusab
 from napari_semclass.micrograph.metadata.vendors import vendor_formats
 
 _DECISIVE = (Outcome.READ, Outcome.UNUSABLE)
-_BESIDE_THE_SIZE = "vendor instrument detector voltage magnification working_distance data_bar raw".split()
+_BESIDE_THE_SIZE = [
+    "vendor",
+    "instrument",
+    "detector",
+    "voltage",
+    "magnification",
+    "working_distance",
+    "data_bar",
+    "raw",
+]
 
 
 def read_vendors(values: Mapping[int, Any], shape: tuple[int, int]) -> Iterator[Metadata]:
