@@ -3,7 +3,7 @@
 from napari_semclass.micrograph.metadata.ome_zarr import ome_zarr_metadata
 from napari_semclass.micrograph.metadata.pictures import picture_metadata
 from napari_semclass.micrograph.metadata.record import Metadata, guarded
-from napari_semclass.micrograph.metadata.resolution import with_reason
+from napari_semclass.micrograph.metadata.sources import with_reason
 from napari_semclass.micrograph.metadata.tiff import tiff_metadata, vendor_metadata
 
 __all__ = [

@@ -5,8 +5,8 @@ from math import prod
 from typing import Any
 
 from napari_semclass.micrograph.metadata.quantities import metres, number, sized
-from napari_semclass.micrograph.metadata.record import Metadata
-from napari_semclass.micrograph.metadata.resolution import with_reason
+from napari_semclass.micrograph.metadata.record import Metadata, clean, unusable
+from napari_semclass.micrograph.metadata.sources import with_reason
 
 
 def ome_zarr_metadata(image: Mapping[str, Any]) -> Metadata:
@@ -16,8 +16,12 @@ def ome_zarr_metadata(image: Mapping[str, Any]) -> Metadata:
     level = levels[0] if levels and isinstance(levels[0], Mapping) else {}
     scales = [*_scales(level), *_scales(image)]
     units = [str(axis.get("unit", ""))[:40] for axis in axes[-2:]]
-    if len(units) < 2 or not scales or not all(units):
+    if len(units) < 2 or not scales:
         return with_reason(Metadata())
+    if not all(units):
+        plain = all(number(factor) == 1 for scale in scales for factor in scale[-2:])
+        text = f"OME-Zarr scale is {clean(scales[0][-2:])}, without a unit; it is not used."
+        return with_reason(Metadata() if plain else unusable(text))
     sizes = []
     for axis, unit in zip((-2, -1), units, strict=True):
         factors = [number(scale[axis]) if len(scale) >= 2 else None for scale in scales]

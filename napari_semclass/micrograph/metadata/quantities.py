@@ -2,40 +2,24 @@
 
 import re
 from collections.abc import Sequence
+from dataclasses import replace
 from math import isclose, isfinite
 from typing import Any
 
-from napari_semclass.micrograph.metadata.record import Metadata
+from napari_semclass.micrograph.metadata.record import Metadata, Outcome, clean, unusable
+from napari_semclass.micrograph.metadata.units import metres_per, unified, volts_per
 
-LENGTHS = {
-    "fm": 1e-15,
-    "pm": 1e-12,
-    "picometer": 1e-12,
-    "å": 1e-10,
-    "angstrom": 1e-10,
-    "nm": 1e-9,
-    "nanometer": 1e-9,
-    "um": 1e-6,
-    "micron": 1e-6,
-    "micrometer": 1e-6,
-    "mm": 1e-3,
-    "millimeter": 1e-3,
-    "cm": 1e-2,
-    "centimeter": 1e-2,
-    "m": 1.0,
-    "meter": 1.0,
-    "in": 0.0254,
-    "inch": 0.0254,
-}
-_VOLTS = {"v": 1.0, "volt": 1.0, "kv": 1e3, "kvolt": 1e3}
-_SHORT = 3  # letters up to which a unit has no plural: ms is no length
 _SMALLEST_PIXEL, _LARGEST_PIXEL = 1e-12, 1e-2  # metres
 _SQUARE = 0.005  # how much rounding may make pixels oblong
 AGREE = 0.02  # how much two statements of one length may differ
 _TALLEST_BAR = 0.4  # of the picture's height
 _MOST_TEXT = 100  # characters looked at
-# A comma is a decimal one: instruments write no thousands separators.
-_QUANTITY = re.compile(r"\s*([+-]?\d{1,20}(?:[.,]\d{0,20})?(?:[eE][+-]?\d{1,3})?)\s*(\S.*)?")
+# A comma is a decimal one: instruments write no thousands separators. An exponent is e-9, E-009, or x10^-9.
+_QUANTITY = re.compile(
+    r"\s*([+-]?[0-9]{1,20}(?:[.,][0-9]{0,20})?|[+-]?[.,][0-9]{1,20})"
+    r"(?:[eE]([+-]?[0-9]{1,3})|\s*[x×*·]\s*10(?:\^\s*([+-]?[0-9]{1,3})|([+-][0-9]{1,3})))?\s*(\S.*)?",
+    re.DOTALL,
+)
 
 
 def number(value: Any) -> float | None:
@@ -43,10 +27,8 @@ def number(value: Any) -> float | None:
     if isinstance(value, bool) or value is None:
         return None
     if isinstance(value, str):
-        found = _QUANTITY.fullmatch(value[:_MOST_TEXT])
-        if not found or found[2]:
-            return None
-        value = found[1].replace(",", ".")
+        found = quantity(value)
+        return found[0] if found and not found[1] else None
     try:
         result = float(value)
     except (TypeError, ValueError, OverflowError):
@@ -56,14 +38,17 @@ def number(value: Any) -> float | None:
 
 def quantity(text: Any) -> tuple[float, str] | None:
     """A finite number and the unit behind it (may be empty), as in `5,825 nm`; None for anything else."""
-    found = _QUANTITY.fullmatch(str(text)[:_MOST_TEXT])
-    value = number(found[1]) if found else None
-    return None if found is None or value is None else (value, (found[2] or "").strip())
+    match = _QUANTITY.fullmatch(unified(str(text)[:_MOST_TEXT]).strip())
+    if not match:
+        return None
+    exponent = match[2] or match[3] or match[4] or "0"
+    value = float(f"{match[1].replace(',', '.')}e{exponent}")
+    return (value, (match[5] or "").strip()) if isfinite(value) else None
 
 
-def metres(value: float | None, unit: str) -> float | None:
+def metres(value: float | None, unit: Any) -> float | None:
     """A length in metres; None for an unknown unit."""
-    factor = _factor(unit, LENGTHS)
+    factor = metres_per(unit)
     return None if value is None or factor is None else value * factor
 
 
@@ -74,10 +59,10 @@ def length(text: Any, default: str = "") -> float | None:
 
 
 def volts(text: Any, default: str = "V") -> float | None:
-    """A voltage such as `5.00 kV` in volts; None unless it is above 0 and at most 10 MV."""
+    """A voltage such as `5.00 kV` or `-5 kV` in volts, without its sign; None for 0 and for more than 10 MV."""
     found = quantity(text)
-    factor = _factor(found[1] or default, _VOLTS) if found else None
-    return positive(found[0] * factor, 1e7) if found and factor else None
+    factor = volts_per(found[1] or default) if found else None
+    return positive(abs(found[0]) * factor, 1e7) if found and factor else None
 
 
 def magnification(text: Any) -> float | None:
@@ -115,16 +100,24 @@ def sized(size: Sequence[float | None], written: Any, source: str) -> Metadata:
     """
     y, x = size
     if y is None or x is None or not (isfinite(y) and isfinite(x)):
-        return Metadata(warnings=(f"{source} is {str(written)[:_MOST_TEXT]!r}, which is no length.",))
+        what = "no length" if y is None and x is None else "a length along one axis only"
+        return unusable(f"{source} is {clean(str(written)[:_MOST_TEXT])!r}, which is {what}.")
+    y, x = (float(f"{side:.12g}") for side in (y, x))  # without the noise of converting units
     for value in (y, x):
         if value <= 0:
-            return Metadata(warnings=(f"{source} is {value:g} m, which is no pixel size.",))
+            return unusable(f"{source} is {value:g} m, which is no pixel size.")
         if not _SMALLEST_PIXEL <= value <= _LARGEST_PIXEL:
-            return Metadata(warnings=(f"{source} is {value:.4g} m per pixel; only 1 pm to 1 cm is believed.",))
+            return unusable(f"{source} is {value:.4g} m per pixel; only 1 pm to 1 cm is believed.")
     if isclose(y, x, rel_tol=_SQUARE):
         return Metadata((x, x), source)
     text = f"Pixels are not square ({length_text(y)} high, {length_text(x)} wide by {source})."
     return Metadata((y, x), source, warnings=(text,))
+
+
+def withdrawn(found: Metadata, reason: str) -> Metadata:
+    """The same without its pixel size, which must not be used; `reason` is the sentence."""
+    warnings = (*found.warnings, reason)
+    return replace(found, pixel_size=None, pixel_size_source="", warnings=warnings, outcome=Outcome.UNUSABLE)
 
 
 def contradicts(size: tuple[float, float], other: tuple[float, float]) -> bool:
@@ -142,10 +135,11 @@ def bar_below(scan_rows: float | None, rows: int, where: str) -> tuple[tuple[int
     return (int(scan_rows), rows), ()
 
 
-def _factor(unit: str, known: dict[str, float]) -> float | None:
-    # A micro sign (two of Unicode's, ImageJ's escape, UTF-8 read as Latin-1, or unreadable) is written as u.
-    plain = unit.strip().lower()
-    for sign in ("\\u00b5", "\\u03bc", "âµ", "î¼", "µ", "μ", "\ufffd"):
-        plain = plain.replace(sign, "u")
-    plain = plain.replace("metre", "meter").removesuffix(".")
-    return known.get(plain, known.get(plain.removesuffix("s")) if len(plain) > _SHORT else None)
+def of_scan(found: Metadata, columns: float, shape: tuple[int, int], where: str) -> Metadata:
+    """The same for a scan of so many columns, without its pixel size where the picture has others: it was resized."""
+    if columns == shape[1]:
+        return found
+    text = f"{where} gives a scan of {columns:g} columns, the picture has {shape[1]:,}"
+    if found.pixel_size is None:
+        return replace(found, warnings=(*found.warnings, f"{text}."))
+    return withdrawn(found, f"{text}: the pixel size of {length_text(found.pixel_size[1])} is not used.")

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from enum import StrEnum
 from itertools import islice
 from math import isfinite
-from typing import Any, Literal
+from typing import Any
 
 from napari_semclass.errors import brief
 
-Vendor = Literal["zeiss", "fei", "tescan", "jeol", "hitachi", ""]
 Value = str | int | float | bool
 
 # Vendor tags hold some 700 entries of up to 100 characters; what a file claims beyond that is left out.
@@ -16,6 +16,15 @@ _MOST_ENTRIES = 1000
 _LONGEST_KEY = 100
 _LONGEST_VALUE = 300
 _LARGEST_WHOLE = 2**53  # beyond it, JSON readers lose digits
+
+
+class Outcome(StrEnum):
+    """How the search for a pixel size ended; every outcome but the first has its own sentence."""
+
+    READ = "read"
+    UNUSABLE = "present but unusable"
+    NOT_READ = "recognised but not read"
+    ABSENT = "absent"
 
 
 @dataclass(frozen=True)
@@ -29,7 +38,7 @@ class Metadata:
     pixel_size_source : str
         Where it stands, such as `Zeiss AP_IMAGE_PIXEL_SIZE`.
     vendor : str
-        Whose format the metadata is in: zeiss, fei, tescan, jeol, hitachi, or empty.
+        Whose format the metadata is in, such as zeiss, fei or jeol; empty for none.
     instrument, detector : str
         Names, empty when unknown.
     voltage : float or None
@@ -44,11 +53,14 @@ class Metadata:
         At most 1,000 of the entries read, as text, numbers and truth values.
     warnings : tuple of str
         What is missing, impossible or contradictory; a sentence each.
+    outcome : Outcome
+        How the search for a pixel size ended. Where it is "present but unusable" or "recognised but not read",
+        one of the warnings says why.
     """
 
     pixel_size: tuple[float, float] | None = None
     pixel_size_source: str = ""
-    vendor: Vendor = ""
+    vendor: str = ""
     instrument: str = ""
     detector: str = ""
     voltage: float | None = None
@@ -57,6 +69,11 @@ class Metadata:
     data_bar: tuple[int, int] | None = None
     raw: Mapping[str, Value] = field(default_factory=dict, hash=False)
     warnings: tuple[str, ...] = ()
+    outcome: Outcome = Outcome.ABSENT
+
+    def __post_init__(self) -> None:
+        if self.pixel_size is not None:
+            object.__setattr__(self, "outcome", Outcome.READ)
 
     @property
     def square_pixel_size(self) -> float | None:
@@ -75,12 +92,23 @@ class Metadata:
         }
 
 
+def unusable(reason: str) -> Metadata:
+    """Metadata of a file that holds a pixel size that must not be used; `reason` is the sentence."""
+    return Metadata(warnings=(reason,), outcome=Outcome.UNUSABLE)
+
+
+def not_read(vendor: str, title: str) -> Metadata:
+    """Metadata of a known format that this version does not read, such as `Fibics metadata (TIFF tag 51023)`."""
+    text = f"The pixel size is unknown: the file holds {title}, which this version does not read."
+    return Metadata(vendor=vendor, warnings=(text,), outcome=Outcome.NOT_READ)
+
+
 def guarded(read: Callable[[], Metadata]) -> Metadata:
     """What `read` returns, or only a warning where it fails: odd metadata must not keep pixels from being used."""
     try:
         return read()
     except Exception as error:  # parsers of other libraries raise anything on damaged tags
-        return Metadata(warnings=(f"Metadata cannot be read ({brief(error)}).",))
+        return unusable(f"The pixel size is unknown: metadata cannot be read ({brief(error)}).")
 
 
 def bounded(entries: Mapping[Any, Any]) -> dict[str, Value]:

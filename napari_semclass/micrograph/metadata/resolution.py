@@ -1,13 +1,12 @@
 """Resolution tags of TIFF, PNG, JPEG and BMP: used as pixel size only where they cannot be meant for printing."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any
 
-from napari_semclass.micrograph.metadata.quantities import contradicts, length_text, number, positive, sized
-from napari_semclass.micrograph.metadata.record import Metadata
+from napari_semclass.micrograph.metadata.quantities import length_text, metres, number, positive, sized
+from napari_semclass.micrograph.metadata.record import Metadata, unusable
 
-INCH = 0.0254
-PER_METRE = {2: 1 / INCH, 3: 100.0}  # by TIFF's and EXIF's ResolutionUnit: inch, centimetre
+_UNITS = {2: "inch", 3: "cm"}  # by TIFF's and EXIF's ResolutionUnit
 X_RESOLUTION, Y_RESOLUTION, RESOLUTION_UNIT = 282, 283, 296  # tags of TIFF and EXIF
 # Programs write a resolution for screens and printers where they know none. No instrument's scan is that coarse ...
 _COARSEST = 20e-6
@@ -26,21 +25,21 @@ class Resolution:
 
     def metadata(self) -> Metadata:
         """The pixel size it gives, or why it gives none."""
-        per_inch = self.x * INCH
+        per_inch = self.x * (metres(1.0, "inch") or 0.0)
         if 1 / self.x > _COARSEST or any(abs(per_inch - known) < 0.5 for known in _PRINTERS):
             text = f"The {self.source} is {per_inch:,.4g} pixels per inch: for printing, not a pixel size."
-            return Metadata(warnings=(text,))
+            return unusable(text)
         return sized((1 / self.y, 1 / self.x), length_text(1 / self.x), self.source)
 
 
 def resolution_of(y: Any, x: Any, unit: Any, source: str) -> Resolution | None:
     """A resolution from the values of its tags; None where they are missing, zero, or without a unit of length."""
     known = number(unit)
-    per_metre = PER_METRE.get(int(known)) if known is not None else None
+    size = metres(1.0, _UNITS.get(int(known), "")) if known is not None else None
     per_unit = ratio(y), ratio(x)
-    if per_metre is None or per_unit[0] is None or per_unit[1] is None:
+    if size is None or per_unit[0] is None or per_unit[1] is None:
         return None
-    return Resolution(per_unit[0] * per_metre, per_unit[1] * per_metre, source)
+    return Resolution(per_unit[0] / size, per_unit[1] / size, source)
 
 
 def ratio(value: Any) -> float | None:
@@ -48,23 +47,3 @@ def ratio(value: Any) -> float | None:
     parts = value if isinstance(value, tuple) else (value, 1)
     above, below = (number(part) for part in parts) if len(parts) == 2 else (None, None)
     return positive(above / below, _MOST) if above and below and below > 0 else None
-
-
-def compared(found: Metadata, resolution: Resolution | None) -> Metadata:
-    """The same, without its pixel size where a resolution that is not for printing says otherwise."""
-    other = resolution.metadata().pixel_size if resolution else None
-    if resolution is None or other is None or not found.pixel_size or not contradicts(found.pixel_size, other):
-        return found
-    text = (
-        f"{found.pixel_size_source} gives {length_text(found.pixel_size[1])} per pixel, "
-        f"the {resolution.source} {length_text(other[1])}; neither is used."
-    )
-    return replace(found, pixel_size=None, pixel_size_source="", warnings=(*found.warnings, text))
-
-
-def with_reason(found: Metadata) -> Metadata:
-    """The same with a warning where the pixel size is unknown and nothing says why."""
-    if found.pixel_size is None and not any("pixel" in warning.lower() for warning in found.warnings):
-        text = "The pixel size is unknown: nothing in the file gives it."
-        return replace(found, warnings=(text, *found.warnings))
-    return found

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from napari_semclass.micrograph.metadata.formats import Format
 from napari_semclass.micrograph.metadata.quantities import (
     agree,
     length,
@@ -13,9 +14,9 @@ from napari_semclass.micrograph.metadata.quantities import (
     sized,
     volts,
 )
-from napari_semclass.micrograph.metadata.record import Metadata, bounded, clean
+from napari_semclass.micrograph.metadata.record import Metadata, bounded, clean, not_read, unusable
 
-ZEISS_TAG = 34118
+ZEISS_TAG, _OTHER_TAG = 34118, 34119
 _IMAGE, _SCREEN = "ap_image_pixel_size", "ap_pixel_size"
 
 
@@ -76,7 +77,7 @@ def _pixel_size(tags: Mapping[str, Any], shape: tuple[int, int]) -> Metadata:
         f"{source} is {written}, but the field of view gives {length_text(field)} per pixel: "
         "the picture was resized after it was taken, and neither is used."
     )
-    return Metadata(warnings=(text,))
+    return unusable(text)
 
 
 def _field_pixel(tags: Mapping[str, Any], shape: tuple[int, int]) -> float | None:
@@ -93,3 +94,25 @@ def _text(tags: Mapping[str, Any], key: str) -> str:
     if not isinstance(entry, tuple) or len(entry) < 2:
         return ""
     return " ".join(str(part) for part in entry[1:3]).strip()
+
+
+def _read(values: Mapping[int, Any], shape: tuple[int, int]) -> Metadata | None:
+    found = zeiss_metadata(values.get(ZEISS_TAG), shape)
+    if found is None and _OTHER_TAG in values:
+        return not_read("zeiss", f"metadata in Zeiss' tag {_OTHER_TAG}")
+    return found
+
+
+FORMATS = (
+    Format(
+        vendor="zeiss",
+        models="SmartSEM (EVO, Sigma, Supra …)",
+        where="TIFF tag 34118; 34119 alone is named, not read",
+        keys="`AP_IMAGE_PIXEL_SIZE`; without it `AP_PIXEL_SIZE`, `AP_WIDTH`, `AP_HEIGHT`",
+        units="written behind the number",
+        source="tifffile `read_cz_sem`; real files",
+        read=_read,
+        tags=(ZEISS_TAG,),
+        texts=(_OTHER_TAG,),
+    ),
+)
