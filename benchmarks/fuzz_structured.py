@@ -230,7 +230,8 @@ def read_sidecar(path: Path) -> None:
     from PIL import Image
 
     content = path.read_bytes()
-    believable(parse_sidecar(content, SHAPE))
+    for ending in (".txt", ".hdr"):
+        believable(parse_sidecar(content, SHAPE, ending))
     path.with_name("beside.txt").write_bytes(content)
     believable(picture_metadata(Image.fromarray(_PICTURE), path.with_name("beside.png")))
 

@@ -39,16 +39,20 @@ def sidecar_metadata(path: Path, shape: tuple[int, int]) -> Metadata | None:
                 data = file.read(_MOST_BYTES)
         except OSError:
             continue
-        found = parse_sidecar(data, shape)
+        found = parse_sidecar(data, shape, sidecar.suffix)
         if found:
             return found
     return None
 
 
-def parse_sidecar(data: bytes, shape: tuple[int, int]) -> Metadata | None:
-    """Read the content of a file beside a picture; None when it is none of an instrument's."""
+def parse_sidecar(data: bytes, shape: tuple[int, int], ending: str) -> Metadata | None:
+    """Read the content of a file beside a picture; None when it is none of an instrument's.
+
+    Only vendors whose files have this ending (`.txt`, in any case) are asked: anyone's notes may hold `Device=`.
+    """
     for entry in vendor_formats():
-        found = entry.read_sidecar(data, shape) if entry.read_sidecar else None
+        own = any(pattern.endswith(ending.lower()) for pattern in entry.sidecars)
+        found = entry.read_sidecar(data, shape) if own and entry.read_sidecar else None
         if found:
             return found
     return None

@@ -80,7 +80,8 @@ STARTS = [
 def test_bytes_of_all_kinds(data):
     believable(tescan_metadata(data, SHAPE))
     for start in STARTS:
-        believable(parse_sidecar(start + data, SHAPE))
+        for ending in (".txt", ".hdr"):
+            believable(parse_sidecar(start + data, SHAPE, ending))
     ome_metadata(data.decode("latin-1"))
     quantity(data.decode("latin-1"))
 
@@ -98,7 +99,8 @@ JEOL_KEYS = ["CM_FULL_SIZE", "CM_IMAGE_SIZE", "CM_FIELD_OF_VIEW", "SM_MICRON_BAR
 @given(st.dictionaries(st.sampled_from(JEOL_KEYS), st.lists(NUMBERS, min_size=1, max_size=3)))
 def test_jeol(entries):
     lines = ["$CM_FORMAT J", *(f"$${key} {' '.join(map(str, values))}" for key, values in entries.items())]
-    believable(parse_sidecar("\n".join(lines).encode("utf-8", "replace"), SHAPE))
+    for ending in (".txt", ".hdr"):
+        believable(parse_sidecar("\n".join(lines).encode("utf-8", "replace"), SHAPE, ending))
 
 
 CODES = sorted({code for entry in vendor_formats() for code in (*entry.tags, *entry.texts)})

@@ -229,3 +229,15 @@ def test_a_file_beside_the_picture_that_contradicts_its_tag(tmp_path):
     assert known(path).warnings == ()
     (tmp_path / "a-tif.hdr").write_text("\n".join(TESCAN).replace("2.7e-007", "5.4e-007"))
     refused(known(path), "neither is used")
+
+
+@pytest.mark.parametrize("lines", [["Device=Canon", "hello=1"], ["PixelSizeX=2.7e-07", "PixelSizeY=2.7e-07"]])
+def test_notes_are_not_taken_for_a_vendors_file_of_another_ending(tmp_path, lines):
+    found = beside(tmp_path, lines, bar=0)
+    assert (found.vendor, found.pixel_size) == ("", None)
+
+
+@pytest.mark.parametrize(("name", "vendor"), [("a-tif.hdr", "tescan"), ("A.HDR", "tescan"), ("a.Txt", "jeol")])
+def test_each_vendors_file_is_read_under_its_own_ending(tmp_path, name, vendor):
+    (tmp_path / name).write_text("\n".join(TESCAN if vendor == "tescan" else [*JEOL, *FIELD]), encoding="utf-8")
+    assert known(picture(tmp_path / "a.tif")).vendor == vendor

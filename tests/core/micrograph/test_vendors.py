@@ -238,3 +238,10 @@ def test_a_new_vendor_needs_no_other_file(tmp_path, monkeypatch):
 def test_the_table_in_the_documentation_is_what_the_code_declares():
     page = (Path(__file__).parents[3] / "docs" / "metadata.md").read_text(encoding="utf-8")
     assert page == with_table(page), "python -m napari_semclass.micrograph.metadata.table docs/metadata.md"
+
+
+def test_a_tescan_tag_and_a_header_file_that_contradict_are_both_named(tmp_path):
+    entries = "Device=MIRA3\r\nPixelSizeX={0}\r\nPixelSizeY={0}\r\n"
+    (tmp_path / "a-tif.hdr").write_text(entries.format("2e-07"), encoding="utf-8")
+    found = tagged(tmp_path, (50431, entries.format("1e-07").encode()))
+    refused(found, "TESCAN tag's PixelSizeX gives 100 nm per pixel, TESCAN header file's PixelSizeX 200 nm")

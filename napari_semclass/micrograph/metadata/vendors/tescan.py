@@ -49,7 +49,7 @@ def tescan_metadata(tag: Any, shape: tuple[int, int]) -> Metadata | None:
     if not isinstance(data, bytes):
         return None
     lines = _LINE.findall(data[-_MOST_BYTES:])
-    return _of_entries({key.decode("latin-1"): decoded(value).strip() for key, value in lines}, shape)
+    return _of_entries({key.decode("latin-1"): decoded(value).strip() for key, value in lines}, shape, "TESCAN tag's")
 
 
 def tescan_header(data: bytes, shape: tuple[int, int]) -> Metadata | None:
@@ -62,17 +62,18 @@ def tescan_header(data: bytes, shape: tuple[int, int]) -> Metadata | None:
         key, separator, value = line.partition("=")
         if separator:
             entries.setdefault(key.strip(), value.strip())
-    return _of_entries(entries, shape)
+    return _of_entries(entries, shape, "TESCAN header file's")
 
 
-def _of_entries(entries: dict[str, str], shape: tuple[int, int]) -> Metadata | None:
+def _of_entries(entries: dict[str, str], shape: tuple[int, int], where: str) -> Metadata | None:
+    """Read the entries; `where` they stand begins the sentences."""
     if not entries.keys() & {"PixelSizeX", "Device", "TagRevision"}:
         return None
     written = [entries.get("PixelSizeY", ""), entries.get("PixelSizeX", "")]
-    found = sized([length(v, "m") for v in written], written[1], "TESCAN PixelSizeX") if any(written) else Metadata()
+    found = sized([length(v, "m") for v in written], written[1], f"{where} PixelSizeX") if any(written) else Metadata()
     strip = number(entries.get("ImageStripSize"))
     scan = shape[0] - strip if strip is not None and strip > 0 else None
-    bar, warnings = bar_below(scan, shape[0], "TESCAN ImageStripSize")
+    bar, warnings = bar_below(scan, shape[0], f"{where} ImageStripSize")
     return replace(
         found,
         vendor="tescan",
