@@ -103,6 +103,11 @@ def path_of_text(text: str) -> str:
         return text
 
 
+def path_form(path: str | os.PathLike[str]) -> str:
+    """Equal for the names of a file in any Unicode form and in any locale."""
+    return unicodedata.normalize("NFC", text_of_path(path))
+
+
 def printable(text: str) -> str:
     """The text, with file names in it that are no text made such that any file in UTF-8 can hold them."""
     try:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_semclass.micrograph import SUFFIXES
+from napari_semclass.names import text_of_path
 
 OVERLAY_SUFFIX = ".overlay.png"
 _ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
@@ -21,9 +22,9 @@ class Input:
     path : str
         Absolute.
     file : str
-        What tables call it: the path as given, or `<folder as given>/<relative>`, with `/`.
+        What tables call it: the path as given, or `<folder as given>/<relative>`, with `/`; text in any locale.
     relative : str
-        Its path below the folder given, with `/`; outputs mirror it.
+        Its path below the folder given, with `/`; outputs mirror it, so it is what the system calls it, and no text.
     """
 
     path: str
@@ -89,12 +90,8 @@ def _named(given: str, base: str, out: str) -> Iterator[Input]:
 
 
 def _input(path: Path, file: str, base: str) -> Input:
-    """The input, with names that can be printed even where the system's are not Unicode."""
-    relative = os.path.relpath(_absolute(path), base)
-    file, relative = (
-        os.fsencode(name.replace(os.sep, "/")).decode("utf-8", "backslashreplace") for name in (file, relative)
-    )
-    return Input(_absolute(path), file, relative)
+    relative = os.path.relpath(_absolute(path), base).replace(os.sep, "/")
+    return Input(_absolute(path), text_of_path(file.replace(os.sep, "/")), relative)
 
 
 def _walk(folder: Path, out: str) -> Iterator[Path]:

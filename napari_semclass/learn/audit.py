@@ -1,6 +1,5 @@
 """The audit of a data set before anything is learned from it: what cannot be used, what repeats, what is uneven."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,8 +13,8 @@ from napari_semclass.learn.dataset import DataSet
 from napari_semclass.learn.duplicates import near_duplicates
 from napari_semclass.learn.looking import look_at_all
 from napari_semclass.learn.sources import Coincidence, coincidence, sources_of
-from napari_semclass.names import confusable, differing, printable
-from napari_semclass.writing import replacing
+from napari_semclass.names import confusable, differing
+from napari_semclass.writing import json_text, replacing
 
 _UNEVEN = 3.0  # pictures of the largest category over those of the smallest
 _EACH_ITS_OWN = (
@@ -235,7 +234,7 @@ def save_audit(audit: Audit, path: Path) -> None:
     """
     with replacing(path) as temporary:
         found = {"sentences": audit.sentences(), **asdict(audit)}
-        temporary.write_text(printable(json.dumps(found, indent=1, ensure_ascii=False)) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(found, indent=1) + "\n", encoding="utf-8")
 
 
 def joined(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:
