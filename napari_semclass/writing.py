@@ -90,7 +90,7 @@ def alone_in(folder: Path) -> Iterator[None]:
 
 
 def json_text(value: Any, **options: Any) -> str:
-    """JSON in which every character stands for itself, and file names that are no text for their bytes (`\\xe9`).
+    r"""JSON in which every character stands for itself, and file names that are no text are written as in `\xe9`.
 
     `options` are those of `json.dumps`.
     """

@@ -215,7 +215,9 @@ def with_stored_path(entry: ImageEntry, folder: Path) -> ImageEntry:
 
 def with_full_path(entry: ImageEntry, folder: Path) -> ImageEntry:
     """The reverse of `with_stored_path`, wherever the folder is now."""
-    return entry if entry.path is None else replace(entry, path=os.path.normpath(folder.absolute() / path_of_text(entry.path)))
+    if entry.path is None:
+        return entry
+    return replace(entry, path=os.path.normpath(folder.absolute() / path_of_text(entry.path)))
 
 
 def _positions(layer: MarkLayer) -> dict[str, NDArray[Any]]:

@@ -108,7 +108,8 @@ def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:
         entries.insert(0, Entry(unknown.name, ImageColor.getrgb(unknown.color), None))
     unit = "whole picture, share = probability" if whole else f"{tiles_text(prediction)}, share = area"
     model = (prediction.made or {}).get("model", {}).get("name", "")
-    how = " · ".join(part for part in (text_of_path(Path(micrograph.name).name), model and f"model {model}", unit) if part)
+    file = text_of_path(Path(micrograph.name).name)
+    how = " · ".join(part for part in (file, model and f"model {model}", unit) if part)
     return Caption(entries[:_LIKELIEST] if whole else entries, how, prediction.pixel_size, headline=whole)
 
 

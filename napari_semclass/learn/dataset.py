@@ -12,8 +12,16 @@ from napari_semclass.learn.data.picture import Box, DataSet, Part, Picture, name
 from napari_semclass.names import text_of_path
 
 __all__ = [
-    *("MANIFEST", "Box", "DataSet", "Part", "Picture"),
-    *("data_sha256", "name_below", "read_dataset", "read_manifest", "sorted_names"),
+    "MANIFEST",
+    "Box",
+    "DataSet",
+    "Part",
+    "Picture",
+    "data_sha256",
+    "name_below",
+    "read_dataset",
+    "read_manifest",
+    "sorted_names",
 ]
 
 

@@ -68,7 +68,9 @@ def write_toml(value: Any, path: str | Path) -> None:
         content = text.encode("utf-8")
     except UnicodeEncodeError as error:
         line = text[: error.start].rpartition("\n")[2][:60].strip()
-        raise SettingsError(f"{text_of_path(path)}: {line!r} is followed by what is no text; give it as text.") from error
+        raise SettingsError(
+            f"{text_of_path(path)}: {line!r} is followed by what is no text; give it as text."
+        ) from error
     with replacing(Path(path)) as temporary:
         temporary.write_bytes(content)
 

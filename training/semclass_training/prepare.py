@@ -160,7 +160,8 @@ def make_card(plan: Plan, task: Task, prepared: Prepared) -> Card:
         title=task.title,
         description=f"Trained on {len(prepared.training):,} {plan.unit}s of {len(categories)} categories.",
         categories=tuple(
-            Category(name, chosen.get(key(name), PALETTE[number % len(PALETTE)])) for number, name in enumerate(categories)
+            Category(name, chosen.get(key(name), PALETTE[number % len(PALETTE)]))
+            for number, name in enumerate(categories)
         ),
         backbone=start.backbone,
         unit=plan.unit,

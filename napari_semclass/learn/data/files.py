@@ -15,7 +15,7 @@ _WINDOWS = re.compile(r"[A-Za-z]:[\\/]|\\\\")
 
 
 class NamedFiles:
-    """Finds files by the names that a table in the folder `base` gives them, which are text and not what a disk holds."""
+    """Finds files by the names that a table in the folder `base` gives them: text, which is not what a disk holds."""
 
     def __init__(self, base: Path) -> None:
         self._base = base
