@@ -8,10 +8,13 @@ import os
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
+from pathlib import Path
 
 # White space, and what takes no place at all: it comes with text that was copied from a web page.
 _ENDS = re.compile(r"\A[\s\u200b\u2060\ufeff]+|[\s\u200b\u2060\ufeff]+\Z")
+Forms = Mapping[str, tuple[str, ...]]
+
 _ESCAPED, _LIKE_ESCAPED = re.compile(rb"\\x([0-9a-f]{2})"), re.compile(rb"\\(?=x[0-9a-f]{2})")
 
 
@@ -106,6 +109,55 @@ def path_of_text(text: str) -> str:
 def path_form(path: str | os.PathLike[str]) -> str:
     """Equal for the names of a file in any Unicode form and in any locale."""
     return unicodedata.normalize("NFC", text_of_path(path))
+
+
+def existing(path: str | os.PathLike[str], forms_in: "Callable[[Path], Forms] | None" = None) -> Path:
+    """The path as the disk has it: where nothing has this very name, what has it in another Unicode form.
+
+    Parameters
+    ----------
+    path : str or path
+    forms_in : callable
+        Gives the names in a folder by their `path_form`; `names_by_form`, unless the caller remembers what it gave.
+
+    Returns
+    -------
+    Path
+        As given, where there is no such thing or more than one.
+    """
+    given = Path(path)
+    if exists(given):
+        return given
+    found = Path(given.anchor)
+    for part in given.parts[bool(given.anchor) :]:
+        exact = found / part
+        if part == ".." or exists(exact):
+            found = exact
+            continue
+        same = (forms_in or names_by_form)(found).get(path_form(part), ())
+        if len(same) != 1:
+            return given
+        found = found / same[0]
+    return found
+
+
+def names_by_form(folder: Path) -> Forms:
+    """Names in a folder by their `path_form`; none where it cannot be read."""
+    forms: dict[str, tuple[str, ...]] = {}
+    try:
+        for name in sorted(entry.name for entry in folder.iterdir()):
+            forms[path_form(name)] = (*forms.get(path_form(name), ()), name)
+    except OSError:
+        return {}
+    return forms
+
+
+def exists(path: Path) -> bool:
+    """Whether there is such a file or folder; False for what cannot be one."""
+    try:
+        return path.exists()
+    except (OSError, ValueError):  # too long for the disk, or with what no name holds
+        return False
 
 
 def printable(text: str) -> str:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_semclass.micrograph import SUFFIXES
-from napari_semclass.names import text_of_path
+from napari_semclass.names import existing, text_of_path
 
 OVERLAY_SUFFIX = ".overlay.png"
 _ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
@@ -52,12 +52,18 @@ def find_inputs(paths: Iterable[str | Path], out: str | Path) -> list[Input]:
     out = _absolute(out)
     found: dict[str, Input] = {}
     for given in paths:
-        for candidate in _expand(str(given), out):
+        for candidate in _expand(_spelled(str(given)), out):
             known = found.get(candidate.path)
             # A file found by several ways goes where the outermost folder puts it, in whatever order they are given.
             if known is None or _preference(candidate) < _preference(known):
                 found[candidate.path] = candidate
     return list(found.values())
+
+
+def _spelled(given: str) -> str:
+    """A path as it was given or, where only that exists, in another Unicode form; a pattern as it is."""
+    spelled = existing(given)
+    return given if spelled == Path(given) else str(spelled)
 
 
 def _preference(source: Input) -> tuple[int, str]:

@@ -9,7 +9,7 @@ from napari_semclass.errors import SettingsError
 from napari_semclass.learn.data.folders import MANIFEST, labelled_in_folders
 from napari_semclass.learn.data.manifest import pictures_listed
 from napari_semclass.learn.data.picture import Box, DataSet, Part, Picture, name_below, sorted_names
-from napari_semclass.names import text_of_path
+from napari_semclass.names import existing, text_of_path
 
 __all__ = [
     "MANIFEST",
@@ -48,7 +48,7 @@ def read_dataset(folder: str | Path) -> DataSet:
     SettingsError
         No such folder, no pictures in it, or a manifest that contradicts itself or names a file that is not there.
     """
-    folder = Path(folder)
+    folder = existing(folder)
     if not folder.is_dir():
         raise SettingsError(f"{text_of_path(folder)}: no such folder of pictures.")
     manifest = folder / MANIFEST
@@ -73,7 +73,7 @@ def read_manifest(folder: str | Path) -> list[Picture]:
     SettingsError
         When the manifest is missing, lacks a column or a value, or names a file twice or one that is not there.
     """
-    folder = Path(folder)
+    folder = existing(folder)
     listed, notes = pictures_listed(folder / MANIFEST, {"path", "class", "group"})
     return list(DataSet(folder, tuple(listed), notes=notes).unified().pictures)
 

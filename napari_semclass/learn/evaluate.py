@@ -48,7 +48,7 @@ class Evaluation:
     mistakes : tuple of Mistake
         The worst first.
     warnings : tuple of str
-        Why the figures may be better than the model, in sentences.
+        Why the figures may be better than the model, and what of names in the data was assumed, in sentences.
     notes : tuple of str
         What else to know about the data, in sentences.
     made : mapping
@@ -149,7 +149,7 @@ def evaluate_model(
             progress=lambda done, total: progress("checking data bars", done, total),
         )
         sha256 = data_sha256(dataset.pictures)
-        warned = (*_warnings(card, dataset, sha256), *shortcut.warnings())
+        warned = (*_warnings(card, dataset, sha256), *shortcut.warnings(), *dataset.notes)
         return Evaluation(
             card,
             metrics,
