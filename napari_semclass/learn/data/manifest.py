@@ -15,6 +15,7 @@ from napari_semclass.names import text_of_path, trimmed
 _BOX = ("y0", "x0", "y1", "x1")
 _GREY = ("grey_low", "grey_high")
 _COLUMNS = ("path", "class", "group", "part", *_BOX, "pixel_size", "licence", "source", *_GREY)
+_BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+")
 
 
@@ -42,7 +43,7 @@ def pictures_listed(manifest: Path, needed: set[str]) -> tuple[list[Picture], tu
             Picture(
                 path=path,
                 category=row.values["class"],
-                group=row.values.get("group") or name_below(manifest.parent, path),
+                group=_text(row, "group") or name_below(manifest.parent, path),
                 part=_part(row, where) if parted else "",
                 box=_box(row, where),
                 pixel_size=_pixel_size(row, table.delimiter, where),
@@ -61,17 +62,18 @@ def pictures_listed(manifest: Path, needed: set[str]) -> tuple[list[Picture], tu
 
 
 def _text(row: Row, column: str) -> str:
-    return trimmed(row.values.get(column, ""))
+    """A value on one line, without blanks around it."""
+    return trimmed(_BREAKS.sub(" ", row.values.get(column, "")))
 
 
 def _names_files(table: Table, files: NamedFiles) -> bool:
     """Whether the files exist whose names depend on how the table's bytes are read."""
-    names = {name for row in table.rows if not (name := _text(row, "path")).isascii()}
+    names = {name for row in table.rows if not (name := trimmed(row.values["path"])).isascii()}
     return all(files.find(name) for name in names)
 
 
 def _file(row: Row, files: NamedFiles, where: str) -> Path:
-    name = _text(row, "path")
+    name = trimmed(row.values["path"])
     path = files.find(name)
     if path is None:
         raise SettingsError(f"{where} names {' '.join(name.split())[:300]}, {files.reason(name)}")

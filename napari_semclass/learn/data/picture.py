@@ -1,16 +1,20 @@
 """Labelled pictures, and a folder of them."""
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import GreyRange, Micrograph
 from napari_semclass.names import first_forms, fold, key, matching, sentences_on, text_of_path
 
 Part = Literal["", "train", "valid"]
 Box = tuple[int, int, int, int]
 
+_LONGEST = 200  # characters of a category's name that a model's card holds
+_CONTROLS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _PARTS: dict[str, Part] = {
     **dict.fromkeys(("train", "training"), "train"),
     **dict.fromkeys(("valid", "val", "validation"), "valid"),
@@ -108,8 +112,19 @@ class DataSet:
         """The same pictures, each category, group and source written as it was first, with a note where that differs.
 
         Groups written in two ways would be on both sides of a split.
+
+        Raises
+        ------
+        SettingsError
+            A category whose name no model could hold.
         """
         categories = [picture.category for picture in self.pictures]
+        wrong = next((name for name in categories if len(name) > _LONGEST or _CONTROLS.search(name)), None)
+        if wrong is not None:
+            raise SettingsError(
+                f"{text_of_path(self.folder)}: has the category {wrong[:60]!r}; a category's name is one line of at most "
+                f"{_LONGEST} characters."
+            )
         groups = [picture.group for picture in self.pictures if not self.has_own_group(picture)]
         category_forms, group_forms = first_forms(categories), first_forms(groups)
         source_forms = first_forms(picture.source for picture in self.pictures)

@@ -7,10 +7,12 @@ the columns decide, which are known.
 import csv
 import io
 import locale
+import re
 from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 from unicodedata import normalize
 
 from napari_semclass.errors import SettingsError
@@ -30,6 +32,7 @@ _KINDS = {
     b"\x89PNG": "is a picture",
 }
 _SAVE_AS = "save it from the spreadsheet program as CSV in UTF-8."
+_BLANKS_AFTER_QUOTE = re.compile(r'" +(?=[,;|\t\r\n])')
 _LATIN = 0.6  # share of Latin characters
 # Of programs that know no Unicode; which one cannot be seen in the file. The first that fits is taken.
 _OLD_ENCODINGS = {
@@ -166,11 +169,10 @@ def _parsed(text: str, needed: Collection[str], known: Collection[str], shown: s
     text, stated = _without_statement(text)
     skipped = 1 if stated else 0
     candidates = dict.fromkeys([*([stated] if stated else []), *_DELIMITERS])
-    lines = {delimiter: _lines(text, delimiter, shown, skipped) for delimiter in candidates}
-    headers = {delimiter: _header(parsed[0][1]) if parsed else () for delimiter, parsed in lines.items()}
+    headers = {delimiter: _header(text, delimiter) for delimiter in candidates}
     # The one by which most of the columns have known names; of equals the first, which is what the file states.
     delimiter = max(candidates, key=lambda d: (sum(n in headers[d] for n in known), len(headers[d]) > 1))
-    columns, rows = headers[delimiter], lines[delimiter][1:]
+    columns = headers[delimiter]
     missing = sorted(set(needed) - set(columns))
     if missing:
         one = "column" if len(missing) == 1 else "columns"
@@ -182,6 +184,7 @@ def _parsed(text: str, needed: Collection[str], known: Collection[str], shown: s
     twice = next((name for name, count in Counter(columns).items() if name in known and count > 1), None)
     if twice:
         raise SettingsError(f"{shown}: has the column {twice} more than once; leave one of them.")
+    rows = _lines(text, delimiter, shown, skipped)[1:]
     if not rows:
         raise SettingsError(f"{shown}: has no rows below the names of its columns.")
     return Table(columns, tuple(_row(line, values, columns, delimiter, shown) for line, values in rows), delimiter)
@@ -199,9 +202,9 @@ def _without_statement(text: str) -> tuple[str, str]:
 
 def _lines(text: str, delimiter: str, shown: str, skipped: int) -> list[tuple[int, list[str]]]:
     """Values of each line that holds any, with the number of the line that it begins on."""
-    # Strictly, as else a quote that nothing closes would swallow all rows below it.
-    reader = csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=True)
     found, line = [], 1
+    # Strictly, as else a quote that nothing closes would swallow all rows below it.
+    reader = _reader(_BLANKS_AFTER_QUOTE.sub('"', text), delimiter, strict=True)
     try:
         for values in reader:
             if any(trimmed(value) for value in values):
@@ -214,8 +217,17 @@ def _lines(text: str, delimiter: str, shown: str, skipped: int) -> list[tuple[in
     return found
 
 
-def _header(values: Sequence[str]) -> tuple[str, ...]:
+def _reader(text: str, delimiter: str, *, strict: bool) -> Any:
+    return csv.reader(io.StringIO(text, newline=""), delimiter=delimiter, skipinitialspace=True, strict=strict)
+
+
+def _header(text: str, delimiter: str) -> tuple[str, ...]:
     """Names of columns, whatever their case, width, blanks and quotes."""
+    try:
+        reader = _reader(text, delimiter, strict=False)
+        values: list[str] = next((row for row in reader if any(trimmed(value) for value in row)), [])
+    except csv.Error:
+        return ()
     plain = (trimmed(normalize("NFKC", value)).strip("\"' ").casefold() for value in values)
     return tuple("_".join(value.replace("-", " ").split()) for value in plain)
 
