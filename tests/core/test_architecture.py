@@ -80,6 +80,28 @@ def test_qt_and_napari_live_in_the_viewer_and_fastai_nowhere(path):
         assert not roots & {"anywidget", "ipywidgets", "traitlets", "IPython"}
 
 
+def handles_text(call):
+    """Whether a call opens a file as text, or the output of a process."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    given = {keyword.arg for keyword in call.keywords}
+    if name == "open":
+        modes = [node.value for node in call.args if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        return any(set(mode) <= set("rwaxt+") for mode in modes) and "force_zip64" not in given
+    if name in ("run", "Popen", "check_output"):
+        return bool(given & {"text", "universal_newlines"})
+    return name in ("read_text", "write_text")
+
+
+TEXT_OPENERS = sorted([*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "training").rglob("*.py")])
+
+
+@pytest.mark.parametrize("path", TEXT_OPENERS, ids=lambda p: str(p.relative_to(PACKAGE.parent)))
+def test_text_has_an_encoding_of_its_own_and_not_the_locales(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and handles_text(node):
+            assert "encoding" in {keyword.arg for keyword in node.keywords}, f"line {node.lineno}: name an encoding"
+
+
 def loaded_after(statement):
     code = f"import sys; {statement}; print(*sorted({{m.split('.')[0] for m in sys.modules}}))"
     return set(subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout.split())

@@ -122,8 +122,8 @@ class DataSet:
         wrong = next((name for name in categories if len(name) > _LONGEST or _CONTROLS.search(name)), None)
         if wrong is not None:
             raise SettingsError(
-                f"{text_of_path(self.folder)}: has the category {wrong[:60]!r}; a category's name is one line of at most "
-                f"{_LONGEST} characters."
+                f"{text_of_path(self.folder)}: has the category {wrong[:60]!r}; a category's name is one line of at "
+                f"most {_LONGEST} characters."
             )
         groups = [picture.group for picture in self.pictures if not self.has_own_group(picture)]
         category_forms, group_forms = first_forms(categories), first_forms(groups)
