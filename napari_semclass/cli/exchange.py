@@ -5,7 +5,7 @@ from pathlib import Path
 
 from napari_semclass.cli.arguments import model_file, pixel_size, positive
 from napari_semclass.errors import SettingsError
-from napari_semclass.names import confusable, differing
+from napari_semclass.names import confusable, differing, text_of_path
 
 _EXPORT = """\
 Write a model for another program's runtime, load it there, and compare its probabilities with the original's on
@@ -103,7 +103,7 @@ def import_(options: argparse.Namespace) -> int:
         )
     for forms in confusable(card.names):
         print(f"{differing(forms)}, and are {len(forms)} categories; give them one name if they are the same.")
-    print(f"Not tested here: semclass evaluate says how good it is on your pictures.\n{out}")
+    print(f"Not tested here: semclass evaluate says how good it is on your pictures.\n{text_of_path(out)}")
     return 0
 
 

@@ -70,5 +70,5 @@ def learn(options: argparse.Namespace) -> int:
                 result = end.value
                 break
     save_model(result.model.network, result.model.card, out, half=False, familiar=result.model.familiar)
-    print(f"{result.sentence}\n{out}")
+    print(f"{result.sentence}\n{text_of_path(out)}")
     return 0

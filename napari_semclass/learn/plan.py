@@ -11,6 +11,7 @@ from napari_semclass.errors import SettingsError
 from napari_semclass.learn.augmentation import Augmentation
 from napari_semclass.learn.toml import checked, read_toml, write_toml
 from napari_semclass.model.card import WIDEST_CONTEXT
+from napari_semclass.names import printable
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Share = Annotated[float, Field(ge=0, lt=1)]
@@ -226,7 +227,7 @@ def changed(plan: Plan, assignments: list[str]) -> Plan:
     """
     raw: dict[str, Any] = asdict(plan)
     for assignment in assignments:
-        path, equals, text = assignment.partition("=")
+        path, equals, text = printable(assignment).partition("=")
         *parents, key = path.strip().split(".")
         try:
             place: Any = raw
