@@ -33,6 +33,7 @@ _KINDS = {
 }
 _SAVE_AS = "save it from the spreadsheet program as CSV in UTF-8."
 _BLANKS_AFTER_QUOTE = re.compile(r'" +(?=[,;|\t\r\n])')
+_SIGNS = "°µ²³±×·–’“”„…€§\xa0"  # that names hold beside letters
 _LATIN = 0.6  # share of Latin characters
 # Of programs that know no Unicode; which one cannot be seen in the file. The first that fits is taken.
 _OLD_ENCODINGS = {
@@ -140,9 +141,10 @@ def _decoded(data: bytes, encoding: str, shown: str) -> str:
 def _of_old_encoding(
     data: bytes, needed: Collection[str], known: Collection[str], shown: str, fits: Callable[[Table], bool]
 ) -> Table:
-    """The table as the first encoding reads it in which what it says is so: names of files tell."""
+    """The table as the first encoding reads it in which what it says is so: names of files tell, and letters."""
     own = locale.getencoding().lower()
     first_error: SettingsError | None = None
+    found: list[tuple[bool, Table]] = []
     for encoding in dict.fromkeys([*([own] if own in _OLD_ENCODINGS else []), *_OLD_ENCODINGS]):
         try:
             text = data.decode(encoding)
@@ -154,12 +156,16 @@ def _of_old_encoding(
             continue
         if fits(table):
             foreign = sorted({v for row in table.rows for c, v in row.values.items() if c in known and not v.isascii()})
-            examples = f": {', '.join(foreign[:3])}" if foreign else ""
+            examples = ", ".join(" ".join(value.split()) for value in foreign[:3])
             note = (
-                f"{shown}: is not UTF-8 and was read as {_OLD_ENCODINGS[encoding]}; check the names in it{examples}. "
+                f"{shown}: is not UTF-8 and was read as {_OLD_ENCODINGS[encoding]}; check the names in it: {examples}. "
                 "Saved as CSV in UTF-8, nothing has to be assumed."
             )
-            return Table(table.columns, table.rows, table.delimiter, (note,))
+            # A wrong encoding shows letters of another script as signs between letters.
+            odd = any(not (sign.isascii() or sign.isalnum() or sign in _SIGNS) for value in foreign for sign in value)
+            found.append((odd, Table(table.columns, table.rows, table.delimiter, (note,) if foreign else ())))
+    if found:
+        return min(found, key=lambda one: one[0])[1]
     raise first_error or SettingsError(
         f"{shown}: is not UTF-8, and in no other usual encoding do the files exist that it names; {_SAVE_AS}"
     )

@@ -123,6 +123,12 @@ def test_the_files_that_are_there_tell_the_encoding(tmp_path, encoding, name, ca
     assert called in read_dataset(tmp_path).notes[0]
 
 
+def test_letters_tell_the_encoding_where_file_names_do_not(tmp_path):
+    rows = [("path", "class"), ("pictures/0.png", "試料")]
+    assert read(tmp_path, text(rows=rows).encode("cp932")) == [("pictures/0.png", "試料")]
+    assert "Japanese" in read_dataset(tmp_path).notes[0]
+
+
 def test_no_encoding_that_fits_is_said(tmp_path):
     said = refusal(tmp_path, text(rows=[("path", "class"), ("größe.png", "Pores")]).encode("cp1252"), "other.png")
     assert "not UTF-8" in said
