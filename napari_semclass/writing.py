@@ -1,6 +1,8 @@
 """Files written whole or not at all: what is there stays until its successor is complete."""
 
 import csv
+import json
+import re
 import secrets
 import time
 from collections.abc import Iterator
@@ -12,8 +14,10 @@ from typing import Any, TextIO
 from filelock import FileLock, Timeout
 
 from napari_semclass.errors import OutputError, brief
+from napari_semclass.names import printable
 
 _LOCK = ".semclass.lock"
+_NO_TEXT = re.compile("[\ud800-\udfff]+")
 _CHANCE = 8  # bytes in the name of a temporary file
 
 
@@ -83,6 +87,15 @@ def alone_in(folder: Path) -> Iterator[None]:
             with suppress(OSError):  # on Windows an open file stays until the lock is gone
                 file.unlink()
             lock.release()
+
+
+def json_text(value: Any, **options: Any) -> str:
+    r"""JSON in which every character stands for itself, and file names that are no text are written as in `\xe9`.
+
+    `options` are those of `json.dumps`.
+    """
+    text = json.dumps(value, ensure_ascii=False, **options)
+    return _NO_TEXT.sub(lambda match: printable(match[0]).replace("\\", "\\\\"), text)
 
 
 def csv_writer(file: TextIO) -> Any:

@@ -5,6 +5,7 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 
 from napari_semclass.errors import SettingsError
+from napari_semclass.names import fold, trimmed
 
 # A Labels layer of bytes holds no more; 0 is what is not marked.
 MOST_CATEGORIES = 255
@@ -64,8 +65,8 @@ class Categories:
 
     def __post_init__(self) -> None:
         """Refuse what would make a mark ambiguous."""
-        names = [item.name.casefold() for item in self.items]
-        twice = next((item.name for item in self.items if names.count(item.name.casefold()) > 1), None)
+        names = [fold(item.name) for item in self.items]
+        twice = next((item.name for item in self.items if names.count(fold(item.name)) > 1), None)
         if twice is not None:
             raise SettingsError(f"there are two categories named {twice}; give one another name.")
         numbers = [item.number for item in self.items]
@@ -97,13 +98,13 @@ class Categories:
         used = [item.color for item in self.items]
         key = next((k for k in KEYS if self.by_key(k) is None), None)
         added = MarkCategory(
-            number, name.strip() or self._new_name(), color.lower() or min(PALETTE, key=used.count), key
+            number, trimmed(name) or self._new_name(), color.lower() or min(PALETTE, key=used.count), key
         )
         return Categories((*self.items, added))
 
     def rename(self, number: int, name: str) -> "Categories":
         """Give a category another name."""
-        return self._with(replace(self._held(number), name=name.strip()))
+        return self._with(replace(self._held(number), name=trimmed(name)))
 
     def recolour(self, number: int, color: str) -> "Categories":
         """Give a category another colour."""
@@ -132,9 +133,9 @@ class Categories:
         return next((item for item in self.items if item.key == key), None)
 
     def by_name(self, name: str) -> MarkCategory | None:
-        """The category of this name, whatever its case."""
-        wanted = name.strip().casefold()
-        return next((item for item in self.items if item.name.casefold() == wanted), None)
+        """The category of this name, whatever its case and its Unicode form."""
+        wanted = fold(name)
+        return next((item for item in self.items if fold(item.name) == wanted), None)
 
     def _held(self, number: int) -> MarkCategory:
         held = self.by_number(number)

@@ -16,6 +16,7 @@ from napari_semclass.learn.audit import joined
 from napari_semclass.learn.dataset import MANIFEST, Box, DataSet, Picture
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, open_micrographs
 from napari_semclass.model.card import Preprocessing
+from napari_semclass.names import fold, printable, text_of_path, trimmed
 from napari_semclass.writing import csv_writer, replacing
 
 _MICROGRAPHS = "micrographs"
@@ -152,7 +153,8 @@ def _stored(source: Source, copy: Path) -> tuple[Path, GreyRange | None]:
 def _own_file(source: Source) -> Micrograph | None:
     """What reading the source's own file gives, if that is just this plane and a manifest can name the file."""
     name = "" if source.path is None else str(source.path.resolve())
-    if not name.isprintable() or name != name.strip():
+    text = text_of_path(name)
+    if not text.isprintable() or text != trimmed(text):
         return None
     try:
         opened = open_micrographs(name) if name else []
@@ -185,7 +187,7 @@ def _group_names(labelled: LabelledTiles) -> list[str]:
     for tile, group in enumerate(labelled.grouping.groups.tolist()):
         source = labelled.sources[labelled.source_index[tile]]
         if group not in names:
-            base = source.specimen.strip() if level == "specimen" else source.name
+            base = trimmed(source.specimen) if level == "specimen" else source.name
             numbered = level in ("region", "none")
             count = 1 + sum(name.startswith(f"{base}, region ") for name in names.values())
             name = f"{base}, region {count}" if numbered else base
@@ -195,7 +197,7 @@ def _group_names(labelled: LabelledTiles) -> list[str]:
 
 def _with_imported(pictures: list[Picture], imported: DataSet | None) -> list[Picture]:
     """Own and imported pictures; groups that have pictures of one file on both sides become one."""
-    spelled = {picture.category.casefold(): picture.category for picture in pictures}
+    spelled = {fold(picture.category): picture.category for picture in pictures}
     marked = {picture.path: index for index, picture in enumerate(pictures)}
     everything, pairs = list(pictures), []
     for picture in imported.pictures if imported else ():
@@ -203,7 +205,7 @@ def _with_imported(pictures: list[Picture], imported: DataSet | None) -> list[Pi
         if path in marked:
             pairs.append((marked[path], len(everything)))
             box = box or _all_of(path)
-        category = spelled.setdefault(picture.category.casefold(), picture.category)
+        category = spelled.setdefault(fold(picture.category), picture.category)
         everything.append(replace(picture, path=path, category=category, part="", box=box))
     numbers = joined([picture.group for picture in everything], pairs)
     names: dict[int, str] = {}
@@ -228,12 +230,12 @@ def write_manifest(path: Path, pictures: Iterable[Picture]) -> None:
         below = path.parent.resolve()
         for picture in pictures:
             inside = picture.path.is_relative_to(below)
-            shown = picture.path.relative_to(below).as_posix() if inside else str(picture.path)
+            shown = text_of_path(picture.path.relative_to(below).as_posix() if inside else picture.path)
             grey = ("", "") if picture.grey is None else (picture.grey.low, picture.grey.high)
             box = picture.box or ("",) * 4
             size = "" if picture.pixel_size is None else picture.pixel_size
             writer.writerow(
-                [shown, picture.category, picture.group, *box, size, picture.licence, *grey, picture.source]
+                [shown, picture.category, printable(picture.group), *box, size, picture.licence, *grey, picture.source]
             )
 
 
@@ -266,7 +268,7 @@ def distinct(names: Sequence[str]) -> list[str]:
     """The names, later ones numbered where they would be the same file (on Windows and macOS whatever their case)."""
     taken: dict[str, str] = {}
     return [
-        taken.setdefault(free.casefold(), free)
+        taken.setdefault(fold(free), free)
         for name in names
-        for free in [next(n for n in _spellings(name) if n.casefold() not in taken)]
+        for free in [next(n for n in _spellings(name) if fold(n) not in taken)]
     ]

@@ -12,7 +12,8 @@ from napari_semclass.classify.journal import replay
 from napari_semclass.classify.record import RECORD_NAME, Entry, load_record
 from napari_semclass.errors import OutputError, SettingsError, brief
 from napari_semclass.learn.dataset import MANIFEST, Picture
-from napari_semclass.writing import replacing
+from napari_semclass.names import first_forms, text_of_path
+from napari_semclass.writing import json_text, replacing
 
 CORRECTIONS_NAME = "corrections.json"
 
@@ -65,9 +66,10 @@ def findings_of(entry: Entry, out: Path, categories: Sequence[str]) -> list[Find
         return []
     found = []
     for row in entry.rows:
-        key = entry.stem + row.file.removeprefix(entry.file)
+        plane = row.file.removeprefix(entry.file)
+        key = text_of_path(entry.stem) + plane
         known = row.category in categories
-        overlay = out / f"{key}{OVERLAY_SUFFIX}"
+        overlay = out / f"{entry.stem}{plane}{OVERLAY_SUFFIX}"
         found.append(Finding(row.file, key, Path(entry.path), overlay, row.category, row.confidence, known, row.error))
     return found
 
@@ -121,7 +123,7 @@ def write_corrections(out: Path, said: Mapping[str, str]) -> None:
         When it cannot be written.
     """
     with replacing(out / CORRECTIONS_NAME) as temporary:
-        temporary.write_text(json.dumps(dict(said), indent=1, ensure_ascii=False), encoding="utf-8")
+        temporary.write_text(json_text(dict(said), indent=1), encoding="utf-8")
 
 
 def export_findings(findings: Iterable[Finding], folder: str | Path) -> tuple[int, int]:
@@ -147,14 +149,15 @@ def export_findings(findings: Iterable[Finding], folder: str | Path) -> tuple[in
     labelled = [one for one in findings if one.label and one.name == one.name.partition("#")[0]]
     if not labelled:
         raise SettingsError("none of these pictures has a category yet; correct some, or show others.")
-    labels = list(dict.fromkeys(one.label for one in labelled))
+    forms = first_forms(one.label for one in labelled)
+    labels = list(dict.fromkeys(forms.values()))
     folders = dict(zip(labels, distinct([safe_name(label) for label in labels]), strict=True))
     names = distinct([safe_name(one.path.stem) for one in labelled])
     pictures = []
     for one, name in zip(labelled, names, strict=True):
-        target = folder.resolve() / folders[one.label] / f"{name}{one.path.suffix}"
+        target = folder.resolve() / folders[forms[one.label]] / f"{name}{one.path.suffix}"
         _copy(one.path, target)
-        pictures.append(Picture(target, one.label, name))
+        pictures.append(Picture(target, forms[one.label], name))
     write_manifest(folder / MANIFEST, pictures)
     return len(labelled), len(findings) - len(labelled)
 

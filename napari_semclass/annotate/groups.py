@@ -11,6 +11,7 @@ from scipy.sparse.csgraph import connected_components
 
 from napari_semclass.annotate.categories import Categories
 from napari_semclass.annotate.tiles import MarkedTiles
+from napari_semclass.names import fold
 
 _Ints = NDArray[np.int64]
 Level = Literal["specimen", "image", "region", "none"]
@@ -89,7 +90,7 @@ def group_tiles(marked: Sequence[Marked], categories: Categories) -> Grouping:
     numbers = np.concatenate([np.zeros(0, dtype=np.int64), *(one.tiles.numbers for one in marked)])
     boxes = np.concatenate([np.zeros((0, 4), dtype=np.int64), *(one.tiles.boxes for one in marked)])
     images = np.repeat(_numbered([one.image for one in marked]), counts)
-    specimens = [one.specimen.strip().casefold() for one in marked]
+    specimens = [fold(one.specimen) for one in marked]
     known = all(specimen for specimen, count in zip(specimens, counts, strict=True) if count)
     kept = np.ones(len(numbers), dtype=bool)
     whole = np.repeat([one.whole for one in marked], counts).astype(bool)

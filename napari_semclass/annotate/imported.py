@@ -14,9 +14,10 @@ from napari_semclass.annotate.categories import Categories
 from napari_semclass.annotate.groups import Marked
 from napari_semclass.annotate.tiles import MarkedTiles
 from napari_semclass.errors import SettingsError
-from napari_semclass.learn.dataset import DataSet, Picture, read_dataset
+from napari_semclass.learn.dataset import DataSet, Picture, read_dataset, sorted_names
 from napari_semclass.micrograph import Micrograph
 from napari_semclass.model.card import Card
+from napari_semclass.names import fold, text_of_path
 
 # Of one stack of tiles, which is read and looked up as a whole: few enough for its content to be hashed whole.
 _STACK = 512
@@ -104,12 +105,14 @@ def read_examples(folders: Sequence[str], card: Card, tile: int, tile_um: float 
     from napari_semclass.learn.audit import audit
     from napari_semclass.learn.tiles import Cutting, cut_samples
 
-    pictures = [_grouped(picture, Path(folder)) for folder in folders for picture in read_dataset(folder).pictures]
-    found = audit(DataSet(Path(), tuple(pictures)))
+    read = [read_dataset(folder) for folder in folders]
+    together = DataSet(Path(), tuple(_grouped(picture, one) for one in read for picture in one.pictures)).unified()
+    pictures = together.pictures
+    found = audit(together)
     if not found.usable:
         raise SettingsError(f"{', '.join(folders)}: none of the labelled pictures can be used.")
     cutting = Cutting("tile", tile, tile, card.input_size, card.preprocessing, tile_um=tile_um)
-    categories = sorted({pictures[index].category for index in found.usable})
+    categories = sorted_names(pictures[index].category for index in found.usable)
     samples = cut_samples(pictures, found.usable, cutting, found.groups, categories)
     names: dict[int, str] = {}
     for picture, number in zip(pictures, found.groups, strict=True):
@@ -120,16 +123,16 @@ def read_examples(folders: Sequence[str], card: Card, tile: int, tile_um: float 
         card.input_size,
         tuple(owner.category for owner in owners),
         tuple(names[number] for number in samples.groups.tolist()),
-        tuple("" if owner.group == str(owner.path) else owner.group for owner in owners),
+        tuple("" if owner.group == text_of_path(owner.path) else owner.group for owner in owners),
         tuple(owner.path for owner in owners),
     )
 
 
-def _grouped(picture: Picture, folder: Path) -> Picture:
+def _grouped(picture: Picture, dataset: DataSet) -> Picture:
     """The picture with its whole path, which is its group where none was given; regions of an image are one group."""
     path = picture.path.resolve()
-    given = folder / picture.group != picture.path
-    return replace(picture, path=path, group=_REGION.sub("", picture.group) if given else str(path))
+    own = dataset.has_own_group(picture)
+    return replace(picture, path=path, group=text_of_path(path) if own else _REGION.sub("", picture.group))
 
 
 def _stack(pixels: NDArray[np.uint8]) -> Micrograph:
@@ -173,9 +176,9 @@ def _one(tiles: MarkedTiles, at: int) -> MarkedTiles:
 
 def _owner(examples: Examples, index: int, images: Sequence[tuple[str, str, str, Path | None]]) -> tuple[str, str]:
     """Id and specimen of the image that an example shows, by all that is known; else what its group makes of it."""
-    group = examples.groups[index].strip().casefold()
+    group = fold(examples.groups[index])
     for id_, name, specimen, path in images:
-        called = {one.strip().casefold() for one in (name, specimen)} - {""}
+        called = {fold(one) for one in (name, specimen)} - {""}
         if group in called or (path is not None and path == examples.files[index]):
             return id_, specimen
     return f"imported: {examples.groups[index]}", examples.specimens[index]

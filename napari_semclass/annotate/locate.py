@@ -8,6 +8,7 @@ from pathlib import Path
 from napari_semclass.annotate.content import content_of
 from napari_semclass.annotate.entries import ImageEntry, Project
 from napari_semclass.annotate.project_file import SUFFIX
+from napari_semclass.names import existing, path_form
 
 _MOST_FILES = 20_000  # looked at around the project
 _NAMED = 5  # in a sentence
@@ -45,7 +46,7 @@ def locate_images(project: Project, folder: str | Path) -> Located:
     changed, missing = [], []
     files: list[Path] | None = None
     for entry in project.images:
-        path = None if entry.path is None else Path(entry.path)
+        path = None if entry.path is None else existing(entry.path)
         if path is not None and path.exists() and _holds(path, entry):
             paths[entry.id] = path
             continue
@@ -73,7 +74,7 @@ def locate_images(project: Project, folder: str | Path) -> Located:
 def _holds(path: Path, entry: ImageEntry) -> bool:
     """Whether a file is what it was; its content is looked at only where size and time do not say so."""
     if not entry.sha256:  # never known: then its place is all there is to go by
-        return entry.path is not None and Path(entry.path) == path
+        return entry.path is not None and path_form(entry.path) == path_form(path)
     try:
         stamp = path.stat()
         if not path.is_dir() and (stamp.st_size, stamp.st_mtime_ns) == (entry.size, entry.mtime_ns):

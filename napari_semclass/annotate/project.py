@@ -37,6 +37,7 @@ from napari_semclass.annotate.project_file import (
 )
 from napari_semclass.annotate.runs import count_marks
 from napari_semclass.errors import OutputError, SettingsError, brief
+from napari_semclass.names import existing
 from napari_semclass.writing import clear_leftovers, replacing
 
 __all__ = ["ImageEntry", "LayerKind", "MarkLayer", "Project", "ResultEntry", "read_project", "write_project"]
@@ -106,7 +107,7 @@ def read_project(folder: str | Path) -> Project:
     SettingsError
         When there is no project, or project.json is damaged or of another version.
     """
-    folder = Path(folder)
+    folder = existing(folder)
     path = folder / PROJECT_NAME
     try:
         text = path.read_bytes()

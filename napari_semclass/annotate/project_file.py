@@ -25,6 +25,8 @@ from napari_semclass.annotate.categories import Categories
 from napari_semclass.annotate.entries import ImageEntry, LayerKind, MarkLayer, ResultEntry
 from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import SettingsError
+from napari_semclass.names import path_of_text, text_of_path
+from napari_semclass.writing import json_text
 
 PROJECT_NAME, MARKS, RESULTS, IMAGES = "project.json", "marks", "results", "images"
 SUFFIX = ".semclass"
@@ -86,9 +88,7 @@ _STORED = TypeAdapter(Stored)
 
 def to_json(stored: Stored) -> bytes:
     """project.json; what JSON cannot hold is written as its text rather than not at all."""
-    text = json.dumps(asdict(stored), indent=1, ensure_ascii=False, default=plain)
-    # Names of files need not be Unicode; such a file is found again by its content.
-    return text.encode("utf-8", "replace")
+    return json_text(asdict(stored), indent=1, default=plain).encode()
 
 
 def from_json(text: bytes, source: Path) -> Stored:
@@ -210,12 +210,14 @@ def with_stored_path(entry: ImageEntry, folder: Path) -> ImageEntry:
         return entry
     path, own = Path(entry.path).absolute(), folder.absolute()
     near = path.is_relative_to(own.parent)
-    return replace(entry, path=Path(os.path.relpath(path, own)).as_posix() if near else str(path))
+    return replace(entry, path=text_of_path(Path(os.path.relpath(path, own)).as_posix() if near else path))
 
 
 def with_full_path(entry: ImageEntry, folder: Path) -> ImageEntry:
     """The reverse of `with_stored_path`, wherever the folder is now."""
-    return entry if entry.path is None else replace(entry, path=os.path.normpath(folder.absolute() / entry.path))
+    if entry.path is None:
+        return entry
+    return replace(entry, path=os.path.normpath(folder.absolute() / path_of_text(entry.path)))
 
 
 def _positions(layer: MarkLayer) -> dict[str, NDArray[Any]]:

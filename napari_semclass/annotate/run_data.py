@@ -1,6 +1,5 @@
 """Marks as the data of a training run: its data set, the plan that suits it, and where its tiles are in the viewer."""
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -13,7 +12,8 @@ from napari_semclass.annotate.collect import LabelledTiles
 from napari_semclass.annotate.dataset import write_dataset
 from napari_semclass.learn.dataset import DataSet, read_dataset
 from napari_semclass.learn.plan import Held, Plan
-from napari_semclass.writing import replacing
+from napari_semclass.names import text_of_path
+from napari_semclass.writing import json_text, replacing
 
 _DATA, _NOTE = "data", "marks.json"  # within the run's folder
 
@@ -80,14 +80,14 @@ class TrainingData:
         ]
         # Rows of the manifest are in the order of the sources; imported pictures follow.
         sources = [marks.sources[index] for own in owners for index in own.tolist()]
-        files = [str(picture.path.absolute()) for picture in read_dataset(data).pictures]
+        files = [text_of_path(picture.path.absolute()) for picture in read_dataset(data).pictures]
         note = {
             "tested": marks.grouping.sentence,
             "advice": list(marks.grouping.advice),
             "places": {path: (source.id, source.plane) for path, source in zip(files, sources, strict=False)},
         }
         with replacing(run_folder / _NOTE) as temporary:
-            temporary.write_text(json.dumps(note), encoding="utf-8")
+            temporary.write_text(json_text(note), encoding="utf-8")
         return data
 
 

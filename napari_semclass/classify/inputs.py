@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from napari_semclass.micrograph import SUFFIXES
+from napari_semclass.names import existing, text_of_path
 
 OVERLAY_SUFFIX = ".overlay.png"
 _ZARR_MARKS = ("zarr.json", ".zarray", ".zgroup")
@@ -21,9 +22,9 @@ class Input:
     path : str
         Absolute.
     file : str
-        What tables call it: the path as given, or `<folder as given>/<relative>`, with `/`.
+        What tables call it: the path as given, or `<folder as given>/<relative>`, with `/`; text in any locale.
     relative : str
-        Its path below the folder given, with `/`; outputs mirror it.
+        Its path below the folder given, with `/`; outputs mirror it, so it is what the system calls it, and no text.
     """
 
     path: str
@@ -51,12 +52,18 @@ def find_inputs(paths: Iterable[str | Path], out: str | Path) -> list[Input]:
     out = _absolute(out)
     found: dict[str, Input] = {}
     for given in paths:
-        for candidate in _expand(str(given), out):
+        for candidate in _expand(_spelled(str(given)), out):
             known = found.get(candidate.path)
             # A file found by several ways goes where the outermost folder puts it, in whatever order they are given.
             if known is None or _preference(candidate) < _preference(known):
                 found[candidate.path] = candidate
     return list(found.values())
+
+
+def _spelled(given: str) -> str:
+    """A path as it was given or, where only that exists, in another Unicode form; a pattern as it is."""
+    spelled = existing(given)
+    return given if spelled == Path(given) else str(spelled)
 
 
 def _preference(source: Input) -> tuple[int, str]:
@@ -89,12 +96,8 @@ def _named(given: str, base: str, out: str) -> Iterator[Input]:
 
 
 def _input(path: Path, file: str, base: str) -> Input:
-    """The input, with names that can be printed even where the system's are not Unicode."""
-    relative = os.path.relpath(_absolute(path), base)
-    file, relative = (
-        os.fsencode(name.replace(os.sep, "/")).decode("utf-8", "backslashreplace") for name in (file, relative)
-    )
-    return Input(_absolute(path), file, relative)
+    relative = os.path.relpath(_absolute(path), base).replace(os.sep, "/")
+    return Input(_absolute(path), text_of_path(file.replace(os.sep, "/")), relative)
 
 
 def _walk(folder: Path, out: str) -> Iterator[Path]:

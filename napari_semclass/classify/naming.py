@@ -2,12 +2,12 @@
 
 import hashlib
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Iterable
 from pathlib import PurePosixPath
 
 from napari_semclass.classify.inputs import Input
+from napari_semclass.names import path_form, path_of_text, text_of_path
 
 
 def output_stems(inputs: Iterable[Input]) -> dict[Input, str]:
@@ -46,12 +46,12 @@ def _with_suffix(source: Input) -> str:
 
 def _as_given(source: Input) -> str:
     """The path as given, as a path that stays below the output folder."""
-    parts = (part.replace(":", "") for part in PurePosixPath(source.file).parts if part != "/")
+    parts = (part.replace(":", "") for part in PurePosixPath(path_of_text(source.file)).parts if part != "/")
     return "/".join("up" if part == ".." else part for part in parts)
 
 
 def _with_hash(source: Input) -> str:
-    return f"{_as_given(source)}.{hashlib.sha256(source.path.encode(errors='backslashreplace')).hexdigest()[:8]}"
+    return f"{_as_given(source)}.{hashlib.sha256(text_of_path(source.path).encode()).hexdigest()[:8]}"
 
 
 _NAMES = (_stem, _with_suffix, _as_given, _with_hash)
@@ -59,4 +59,4 @@ _NAMES = (_stem, _with_suffix, _as_given, _with_hash)
 
 def _place(name: str) -> str:
     """Equal for names that would share files: on disks that ignore case, or as a plane (`#3`) of another."""
-    return re.sub(r"#\d+$", "", unicodedata.normalize("NFC", name).casefold())
+    return re.sub(r"#\d+$", "", path_form(name).casefold())

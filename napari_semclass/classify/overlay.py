@@ -14,6 +14,7 @@ from napari_semclass.classify.prediction import Prediction
 from napari_semclass.classify.show import tiles_text
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, shrink
+from napari_semclass.names import text_of_path
 from napari_semclass.writing import replacing
 
 LONGEST_PX = 2048
@@ -107,7 +108,8 @@ def _caption(prediction: Prediction, micrograph: Micrograph) -> Caption:
         entries.insert(0, Entry(unknown.name, ImageColor.getrgb(unknown.color), None))
     unit = "whole picture, share = probability" if whole else f"{tiles_text(prediction)}, share = area"
     model = (prediction.made or {}).get("model", {}).get("name", "")
-    how = " · ".join(part for part in (Path(micrograph.name).name, model and f"model {model}", unit) if part)
+    file = text_of_path(Path(micrograph.name).name)
+    how = " · ".join(part for part in (file, model and f"model {model}", unit) if part)
     return Caption(entries[:_LIKELIEST] if whole else entries, how, prediction.pixel_size, headline=whole)
 
 

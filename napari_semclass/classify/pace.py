@@ -93,7 +93,8 @@ def pace(forward: Forward, work: int, sample: Callable[[int], _Tiles], path: Pat
         path.parent.mkdir(parents=True, exist_ok=True)
         with replacing(path) as temporary:
             paces = {**_read(path), key: found}
-            temporary.write_text(json.dumps({name: asdict(each) for name, each in paces.items()}, indent=1))
+            text = json.dumps({name: asdict(each) for name, each in paces.items()}, indent=1)
+            temporary.write_text(text, encoding="utf-8")
     except (OSError, ValueError):
         pass  # only costs another trial
     return found
@@ -119,7 +120,7 @@ def _key(forward: Forward) -> str:
 
 def _processor() -> str:
     try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8", errors="replace").splitlines()
         return next(line.partition(":")[2].strip() for line in lines if line.startswith("model name"))
     except (OSError, StopIteration):  # not Linux, or an ARM that does not say
         return platform.processor() or platform.machine()

@@ -6,6 +6,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from napari_semclass.names import printable
 from napari_semclass.writing import replacing
 
 
@@ -49,7 +50,7 @@ def write_parquet(path: Path, texts: Sequence[str], header: Sequence[str], lines
 
 
 def _printable(text: str) -> str:
-    return text.encode("utf-8", "backslashreplace").decode()  # may hold a file name that is not Unicode
+    return printable(text)
 
 
 def _pyarrow() -> Any:

@@ -20,6 +20,7 @@ from napari_semclass.classify.settings import Settings
 from napari_semclass.errors import DeviceError, OutputError, SemclassError, brief
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, open_micrographs
 from napari_semclass.model import Model
+from napari_semclass.names import printable
 
 # Planes that wait to be written; each holds its pixels in memory.
 _WAITING = 2
@@ -253,4 +254,4 @@ def reason(error: Exception, name: str) -> str:
         said = f"cannot be read ({error.strerror or brief(error)})."
     else:
         said = f"failed in an unforeseen way ({type(error).__name__}: {brief(error)}); please report it."
-    return said.encode("utf-8", "backslashreplace").decode()  # may hold a file name that is not Unicode
+    return printable(said)

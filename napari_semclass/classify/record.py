@@ -1,13 +1,20 @@
 """What a batch leaves behind: run.json says how and from what results were made; the summaries are drawn from it."""
 
-import os
 import re
 from collections.abc import Iterator
 from dataclasses import asdict, field, replace
 from pathlib import Path, PurePath
 from typing import Any, Literal, Self
 
-from pydantic import ConfigDict, TypeAdapter, ValidationError, field_serializer, field_validator, model_validator
+from pydantic import (
+    ConfigDict,
+    TypeAdapter,
+    ValidationError,
+    ValidationInfo,
+    field_serializer,
+    field_validator,
+    model_validator,
+)
 from pydantic.dataclasses import dataclass
 
 from napari_semclass.classify.parquet import write_parquet
@@ -16,6 +23,7 @@ from napari_semclass.classify.settings import Precision, Settings
 from napari_semclass.classify.tables import length_cell, write_csv
 from napari_semclass.errors import OutputError
 from napari_semclass.model.card import Card
+from napari_semclass.names import path_of_text, text_of_path
 from napari_semclass.writing import replacing
 
 RECORD_NAME, SUMMARY_NAME, PARQUET_NAME = "run.json", "summary.csv", "summary.parquet"
@@ -66,6 +74,12 @@ class Entry:
     tiles: int = 0
     rows: list[Row] = field(default_factory=list)
 
+    @field_validator("path", "relative", "stem")
+    @classmethod
+    def _as_path(cls, path: str, info: ValidationInfo) -> str:
+        # JSON is Unicode, file names are what the locale makes of bytes.
+        return path_of_text(path) if info.mode == "json" else path
+
     @field_validator("stem")
     @classmethod
     def _stays_inside(cls, stem: str) -> str:
@@ -79,10 +93,9 @@ class Entry:
             raise ValueError("names rows of another file")
         return self
 
-    @field_serializer("path")
-    def _printable(self, path: str) -> str:
-        # JSON is Unicode, file names need not be; inputs are matched by `file`, too.
-        return os.fsencode(path).decode("utf-8", "backslashreplace")
+    @field_serializer("path", "relative", "stem")
+    def _as_text(self, path: str) -> str:
+        return text_of_path(path)
 
 
 @dataclass(config=_STRICT)

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.model.card import Card, Category
+from napari_semclass.names import fold
 
 UNKNOWN_COLOR = "#8c8c8c"
 _NAMES = ("unknown", "unknown (no answer)")
@@ -44,7 +45,7 @@ class Rejection:
 
 def unknown_category(categories: Sequence[Category]) -> Category:
     """The category of what is unknown, under a name that none of these has."""
-    taken = {category.name.casefold() for category in categories}
+    taken = {fold(category.name) for category in categories}
     names = [*_NAMES, *(f"{_NAMES[1]} {number}" for number in range(2, len(taken) + 2))]
     return Category(next(name for name in names if name not in taken), UNKNOWN_COLOR)
 

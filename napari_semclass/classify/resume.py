@@ -11,6 +11,7 @@ from napari_semclass.classify.naming import output_stems
 from napari_semclass.classify.record import PARQUET_NAME, RECORD_NAME, SUMMARY_NAME, Entry, Record, load_record
 from napari_semclass.classify.results import Results
 from napari_semclass.errors import OutputError
+from napari_semclass.names import path_form
 
 _HINT = "choose another output folder or overwrite (--overwrite)."
 
@@ -50,23 +51,44 @@ def make_plan(inputs: Sequence[Input], record: Record, results: Results, overwri
         raise OutputError(f"{results.out}: holds results of another model or other settings; {_HINT}")
     known = earlier.files if earlier else []
     asked = {source.path for source in inputs} | {source.file for source in inputs}
-    others = [entry for entry in known if not {entry.path, entry.file} & asked]
+    matches = _matches(inputs, known)
+    matched = {id(entry) for entry in matches.values()}
+    others = [entry for entry in known if id(entry) not in matched and not {entry.path, entry.file} & asked]
     stems = output_stems([*inputs, *(Input(entry.path, entry.file, entry.relative) for entry in others)])
-    by_name = {entry.file: entry for entry in known} | {entry.path: entry for entry in known}
     plan = Plan([], [], others if alike else [], [])
     for source in inputs:
-        old = by_name.get(source.path) or by_name.get(source.file)
+        old = matches.get(source)
         entry = Entry(source.file, source.path, source.relative, stems[source])
-        if old is not None and old.stem == entry.stem:
+        same_place = old is not None and path_form(old.stem) == path_form(entry.stem)
+        if old is not None and same_place:
             entry = _continued(old, source)
         elif not overwrite:
             _refuse_foreign(entry, results, known)
-        if old is not None and old.stem != entry.stem:
+        if old is not None and not same_place:
             plan.stale.append(old)
         plan.entries.append(entry)
         if overwrite or not _is_done(entry, results):
             plan.todo.append(entry)
     return plan
+
+
+def _matches(inputs: Sequence[Input], known: Sequence[Entry]) -> dict[Input, Entry]:
+    """What an earlier run recorded of each input, by its exact name before another Unicode form of it.
+
+    A folder's name may be typed in one form and listed in another, or change its form with the disk it is copied to.
+    """
+    exact = {entry.file: entry for entry in known} | {entry.path: entry for entry in known}
+    matches = {s: entry for s in inputs if (entry := exact.get(s.path) or exact.get(s.file)) is not None}
+    matched = {id(entry) for entry in matches.values()}
+    free = [entry for entry in known if id(entry) not in matched]
+    forms = {path_form(e.file): e for e in free} | {path_form(e.path): e for e in free}
+    for source in inputs:
+        if source not in matches:
+            entry = forms.get(path_form(source.path)) or forms.get(path_form(source.file))
+            if entry is not None and id(entry) not in matched:
+                matches[source] = entry
+                matched.add(id(entry))
+    return matches
 
 
 def stamp(path: Path) -> tuple[int, int]:

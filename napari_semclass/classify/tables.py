@@ -1,6 +1,5 @@
 """Predictions as tables and shapes: CSV, JSON and GeoJSON, in level-0 pixels with y down."""
 
-import json
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -9,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.classify.prediction import NOT_CLASSIFIED, Prediction
-from napari_semclass.writing import csv_writer, replacing
+from napari_semclass.names import printable
+from napari_semclass.writing import csv_writer, json_text, replacing
 
 # A spreadsheet computes cells that begin with one of these instead of showing them.
 _FORMULA_STARTS = ("=", "+", "-", "@", "\t", "\r")
@@ -103,10 +103,10 @@ def write_csv(path: str | Path, header: Iterable[str], lines: Iterable[Iterable[
     """
     with (
         replacing(Path(path)) as temporary,
-        temporary.open("w", newline="", encoding="utf-8", errors="backslashreplace") as file,
+        temporary.open("w", newline="", encoding="utf-8") as file,
     ):
         writer = csv_writer(file)
-        writer.writerow(header)
+        writer.writerow(map(printable, header))
         writer.writerows([_cell(value) for value in line] for line in lines)
 
 
@@ -134,6 +134,7 @@ def _finite(values: NDArray[np.float32]) -> list[float | None]:
 
 def _cell(value: Any) -> Any:
     if isinstance(value, str):
+        value = printable(value)
         return f"'{value}" if value.startswith(_FORMULA_STARTS) else value
     if isinstance(value, float):
         return "" if np.isnan(value) else f"{value:.6f}"
@@ -181,5 +182,4 @@ def _measurements(names: Iterable[str], probabilities: NDArray[np.float32]) -> d
 
 
 def _json(content: Any) -> bytes:
-    text = json.dumps(content, ensure_ascii=False, allow_nan=False, separators=(",", ":"))
-    return text.encode("utf-8", "backslashreplace")  # of a file name that is not Unicode; valid inside JSON
+    return json_text(content, allow_nan=False, separators=(",", ":")).encode()

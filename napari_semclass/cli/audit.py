@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semclass.errors import OutputError
+from napari_semclass.names import text_of_path
 
 if TYPE_CHECKING:
     from napari_semclass.learn.audit import Audit
@@ -107,7 +108,7 @@ def _save(out: Path, found: "Audit", checked: "LabelCheck | None") -> None:
 
     if checked is None:
         save_audit(found, out)
-        print(f"Everything that was found is in {out}.")
+        print(f"Everything that was found is in {text_of_path(out)}.")
         return
     from napari_semclass.learn.labels import LABELS_NAME, save_labels
 
@@ -119,4 +120,4 @@ def _save(out: Path, found: "Audit", checked: "LabelCheck | None") -> None:
         ) from error
     save_audit(found, out / _AUDIT_NAME)
     save_labels(checked, out / LABELS_NAME)
-    print(f"Everything that was found is in {out}: {LABELS_NAME} and {_AUDIT_NAME}.")
+    print(f"Everything that was found is in {text_of_path(out)}: {LABELS_NAME} and {_AUDIT_NAME}.")

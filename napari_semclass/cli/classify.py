@@ -12,6 +12,7 @@ from napari_semclass.classify.record import RECORD_NAME, Entry
 from napari_semclass.cli.progress import progress, share
 from napari_semclass.errors import SettingsError
 from napari_semclass.model import Card, load_model
+from napari_semclass.names import text_of_path
 
 _NOTES = 5  # printed; all are in the record
 
@@ -128,7 +129,7 @@ def _notes(batch: Batch) -> list[str]:
 def _places(batch: Batch) -> list[str]:
     each = ".overlay.png" if batch.settings.mode == "whole" else ".overlay.png, .tiles.csv and .geojson"
     both = ", summary.parquet" if parquet_is_known() else " (summary.parquet, too, with pip install pyarrow)"
-    return [f"Results in {batch.out}: summary.csv{both} and run.json; for each micrograph {each}."]
+    return [f"Results in {text_of_path(batch.out)}: summary.csv{both} and run.json; for each micrograph {each}."]
 
 
 def _caution(batch: Batch) -> list[str]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from napari_semclass.cli.arguments import positive
+from napari_semclass.names import text_of_path
 
 if TYPE_CHECKING:
     from napari_semclass.learn.evaluate import Evaluation, Progress
@@ -88,7 +89,7 @@ def _summary(found: "Evaluation", path: Path) -> list[str]:
     )
     lines.append(claim if isinstance(claim, str) else claim.sentence())
     lines += found.shortcut.sentences()
-    return [*lines, f"Results in {path.parent}: {path.name}, metrics.json and charts (.png)."]
+    return [*lines, f"Results in {text_of_path(path.parent)}: {path.name}, metrics.json and charts (.png)."]
 
 
 @contextmanager

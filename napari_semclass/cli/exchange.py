@@ -5,6 +5,7 @@ from pathlib import Path
 
 from napari_semclass.cli.arguments import model_file, pixel_size, positive
 from napari_semclass.errors import SettingsError
+from napari_semclass.names import confusable, differing, text_of_path
 
 _EXPORT = """\
 Write a model for another program's runtime, load it there, and compare its probabilities with the original's on
@@ -100,7 +101,9 @@ def import_(options: argparse.Namespace) -> int:
             "Grey tiles are standardised alike in all three channels: probabilities change by at most "
             f"{done.grey_difference:.2g} on generated tiles."
         )
-    print(f"Not tested here: semclass evaluate says how good it is on your pictures.\n{out}")
+    for forms in confusable(card.names):
+        print(f"{differing(forms)}, and are {len(forms)} categories; give them one name if they are the same.")
+    print(f"Not tested here: semclass evaluate says how good it is on your pictures.\n{text_of_path(out)}")
     return 0
 
 
@@ -109,7 +112,7 @@ def _categories(text: str) -> list[str]:
     if "," in text and not path.is_file():
         return text.split(",")
     try:
-        return [line for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+        return [line for line in path.read_text(encoding="utf-8-sig").splitlines() if line.strip()]
     except (OSError, UnicodeDecodeError) as error:
         message = f"--categories {text}: is neither a text file nor a list of names with commas."
         raise SettingsError(message) from error

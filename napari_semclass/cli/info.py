@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from napari_semclass.errors import SemclassError, SettingsError
+from napari_semclass.names import printable
 
 if TYPE_CHECKING:
     from napari_semclass.classify.inputs import Input
@@ -87,7 +88,7 @@ def info_of(source: "Input") -> Info:
         more = _more_warnings(micrographs)
     except SemclassError as error:
         reason = str(error).removeprefix(f"{source.path}: ")
-        return Info(source.file, error=reason.encode("utf-8", "backslashreplace").decode())
+        return Info(source.file, error=printable(reason))
     known = first.metadata
     return Info(
         source.file,

@@ -37,6 +37,7 @@ def learn(options: argparse.Namespace) -> int:
     from napari_semclass.errors import OutputError
     from napari_semclass.model import load_model, save_model
     from napari_semclass.model.card import card_name
+    from napari_semclass.names import text_of_path
 
     out = model_file(options.out)
     if out.exists() and not options.overwrite:
@@ -57,8 +58,8 @@ def learn(options: argparse.Namespace) -> int:
         steps = learn_labelled(
             labelled,
             base,
-            name=card_name(out.stem),
-            title=out.stem[:200],
+            name=card_name(text_of_path(out.stem)),
+            title=text_of_path(out.stem)[:200],
             device=options.device,
             cache=FeatureCache.shared(),
         )
@@ -69,5 +70,5 @@ def learn(options: argparse.Namespace) -> int:
                 result = end.value
                 break
     save_model(result.model.network, result.model.card, out, half=False, familiar=result.model.familiar)
-    print(f"{result.sentence}\n{out}")
+    print(f"{result.sentence}\n{text_of_path(out)}")
     return 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from napari_semclass.cli.arguments import model_file
 from napari_semclass.errors import OutputError
+from napari_semclass.names import existing, text_of_path
 
 if TYPE_CHECKING:
     from napari_semclass.downloads import Download
@@ -62,7 +63,8 @@ def train(options: argparse.Namespace) -> int:
         run.load()
     else:
         plan = changed(read_plan(options.recipe), options.set)
-        task = new_task(options.data, out, title=options.title, device=options.device)
+        title = options.title or text_of_path(out.stem)
+        task = new_task(existing(options.data), out, title=title, device=options.device)
         fetch_weights(plan, agree=(lambda download: True) if options.yes else _agreed)
         if options.dry_run or options.find_lr:
             with tempfile.TemporaryDirectory(prefix="semclass-") as folder:

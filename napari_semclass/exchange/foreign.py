@@ -17,6 +17,7 @@ from napari_semclass.exchange.agreement import generated_tiles
 from napari_semclass.model import Card, Category, Model, Preprocessing, build_network, save_model
 from napari_semclass.model.card import card_name
 from napari_semclass.model.tensors import read_weights
+from napari_semclass.names import key, printable, text_of_path, trimmed
 
 _NOT_STORED = "num_batches_tracked"
 _SHOWN = 4
@@ -96,8 +97,8 @@ def import_weights(
     size = input_size or int(config["input_size"][-1])
     found = _fitted(weights, skeleton, found, names)
     card = _checked_card(
-        name=card_name(out.stem),
-        title=title or out.stem[:200],
+        name=card_name(text_of_path(out.stem)),
+        title=printable(title) or text_of_path(out.stem)[:200],
         description=f"Imported from {weights.name}, which another program trained. Not tested here.",
         categories=tuple(Category(name, PALETTE[i % len(PALETTE)]) for i, name in enumerate(names)),
         backbone=backbone,
@@ -115,8 +116,8 @@ def import_weights(
 
 
 def _names(categories: Sequence[str]) -> list[str]:
-    names = [name.strip() for name in categories]
-    if len(names) < 2 or not all(names) or len(set(names)) < len(names):
+    names = [trimmed(name) for name in categories]
+    if len(names) < 2 or not all(names) or len({key(name) for name in names}) < len(names):
         listed = ", ".join(names) or "nothing"
         raise SettingsError(f"--categories {listed}: name at least two categories, each once and none empty.")
     return names

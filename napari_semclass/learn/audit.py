@@ -1,6 +1,5 @@
 """The audit of a data set before anything is learned from it: what cannot be used, what repeats, what is uneven."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -14,7 +13,8 @@ from napari_semclass.learn.dataset import DataSet
 from napari_semclass.learn.duplicates import near_duplicates
 from napari_semclass.learn.looking import look_at_all
 from napari_semclass.learn.sources import Coincidence, coincidence, sources_of
-from napari_semclass.writing import replacing
+from napari_semclass.names import confusable, differing
+from napari_semclass.writing import json_text, replacing
 
 _UNEVEN = 3.0  # pictures of the largest category over those of the smallest
 _EACH_ITS_OWN = (
@@ -60,8 +60,8 @@ class Audit:
         Heights and widths that occur, smallest area first.
     coloured : dict of str to int
         Pictures by category whose colour channels differ.
-    stacks, ignored : tuple of str
-        Pictures of several planes; what lies in the folder and is no part of the data set.
+    stacks, ignored, notes : tuple of str
+        Pictures of several planes; what lies in the folder and is no part of the data set; the data set's notes.
     groups : tuple of int
         For each picture the number of its group, after groups that share a picture, a copy or a near-duplicate
         were joined.
@@ -90,19 +90,26 @@ class Audit:
     barred: tuple[int, ...]
     sources: tuple[str, ...]
     coincidence: Coincidence
+    notes: tuple[str, ...] = ()
 
     def sentences(self) -> list[str]:
         """What a user should know, the most serious first."""
         groups = len({self.groups[index] for index in self.usable})
         return [
             f"{_number(self.pictures, 'picture')}, {len(self.usable):,} of them usable, "
-            f"in {_number(len(self.categories), 'category')} and {_number(groups, 'group')}.",
+            f"in {_number(len(self.categories), 'category')}{self._look_alike()} and {_number(groups, 'group')}.",
+            *self.notes,
             *self._on_categories(),
             *([_EACH_ITS_OWN] if len(self.categories) < groups == len(self.usable) else []),
             *([warning] if (warning := self.coincidence.sentence()) else []),
             *self._on_duplicates(),
             *self._on_pictures(),
         ]
+
+    def _look_alike(self) -> str:
+        """In brackets, names of categories that may be meant to be one."""
+        sets = confusable(category.name for category in self.categories)
+        return f" ({differing(sets[0])}{', among others' if len(sets) > 1 else ''})" if sets else ""
 
     def _on_categories(self) -> list[str]:
         said = []
@@ -213,6 +220,7 @@ def audit(dataset: DataSet, progress: Callable[[int, int], None] | None = None) 
         barred=tuple(index for index in usable if seen[index].barred),
         sources=sources,
         coincidence=coincidence(*(zip(*known, strict=True) if known else ((), (), ()))),
+        notes=dataset.notes,
     )
 
 
@@ -226,7 +234,7 @@ def save_audit(audit: Audit, path: Path) -> None:
     """
     with replacing(path) as temporary:
         found = {"sentences": audit.sentences(), **asdict(audit)}
-        temporary.write_text(json.dumps(found, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+        temporary.write_text(json_text(found, indent=1) + "\n", encoding="utf-8")
 
 
 def joined(names: Sequence[str], pairs: Sequence[tuple[int, int]]) -> tuple[int, ...]:

@@ -17,6 +17,7 @@ from napari_semclass.learn.measure import measure
 from napari_semclass.learn.metrics import Share, with_interval
 from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
 from napari_semclass.model import Card, Model
+from napari_semclass.names import fold
 
 MOST = 1000  # tiles that both models are asked about
 _SMALLEST = 1e-38
@@ -49,8 +50,8 @@ class Comparison:
 
 def shared_categories(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
     """Names that are in both (whatever their case), as the first one writes them."""
-    known = {name.casefold() for name in other}
-    return tuple(name for name in one if name.casefold() in known)
+    known = {fold(name) for name in other}
+    return tuple(name for name in one if fold(name) in known)
 
 
 def compare(
@@ -97,7 +98,7 @@ def compare(
         Forward.on(base, device), pictures, samples, cutting, nothing, lambda done: progress(done, len(samples))
     )
     names = (*tiles.categories, *(n for n in base.card.names if not shared_categories([n], tiles.categories)))
-    place = [[known.casefold() for known in names].index(name.casefold()) for name in base.card.names]
+    place = [[fold(known) for known in names].index(fold(name)) for name in base.card.names]
     before = np.full((len(tiles), len(names)), np.log(_SMALLEST))
     before[:, place] = logits / base.card.temperature
     after = np.full((len(tiles), len(names)), np.log(_SMALLEST))

@@ -17,13 +17,14 @@ from napari_semclass.errors import OutputError, SettingsError, brief
 from napari_semclass.learn.answers import Features
 from napari_semclass.learn.audit import Audit, audit
 from napari_semclass.learn.contact_sheet import Mistake, worst
-from napari_semclass.learn.dataset import DataSet, data_sha256, read_dataset
+from napari_semclass.learn.dataset import DataSet, data_sha256, name_below, read_dataset
 from napari_semclass.learn.in_place import answers_to
 from napari_semclass.learn.measure import Metrics, averaged, measure
 from napari_semclass.learn.random_split import RandomSplit, random_split_claim
 from napari_semclass.learn.shortcut import ShortcutCheck, check_shortcuts
 from napari_semclass.learn.tiles import Cutting, Samples, cut_samples, cutting_of
 from napari_semclass.model import Card, Model
+from napari_semclass.names import confusable, differing, text_of_path
 
 # Called with what is being done, how much of it is done, and how much there is.
 Progress = Callable[[str, int, int], None]
@@ -47,7 +48,7 @@ class Evaluation:
     mistakes : tuple of Mistake
         The worst first.
     warnings : tuple of str
-        Why the figures may be better than the model, in sentences.
+        Why the figures may be better than the model, and what of names in the data was assumed, in sentences.
     notes : tuple of str
         What else to know about the data, in sentences.
     made : mapping
@@ -107,7 +108,7 @@ def evaluate_model(
     """
     card = model.card
     with _scratch(Path(out)) as scratch:
-        dataset = read_dataset(data)
+        dataset = read_dataset(data).with_categories_of(card.names)
         _refuse_unknown(dataset, card)
         forward = Forward.on(model, device, batch)
         audited = audit(dataset, lambda done, total: progress("checking pictures", done, total))
@@ -148,7 +149,7 @@ def evaluate_model(
             progress=lambda done, total: progress("checking data bars", done, total),
         )
         sha256 = data_sha256(dataset.pictures)
-        warned = (*_warnings(card, dataset, sha256), *shortcut.warnings())
+        warned = (*_warnings(card, dataset, sha256), *shortcut.warnings(), *dataset.notes)
         return Evaluation(
             card,
             metrics,
@@ -177,9 +178,11 @@ def _scratch(out: Path) -> Iterator[Path]:
 def _refuse_unknown(dataset: DataSet, card: Card) -> None:
     unknown = [name for name in dataset.categories if name not in card.names]
     if unknown:
+        alike = map(differing, confusable([*card.names, *unknown]))
         raise SettingsError(
-            f"{dataset.folder}: has categories that the model {card.name} lacks: {', '.join(unknown)}; "
-            f"it knows {', '.join(card.names)}. Leave their pictures out or rename them."
+            f"{text_of_path(dataset.folder)}: has categories that the model {card.name} lacks: {', '.join(unknown)}; "
+            f"it knows {', '.join(card.names)}{''.join(f'; {text}' for text in alike)}. Leave their pictures out or "
+            "rename them."
         )
 
 
@@ -245,15 +248,11 @@ def _mistakes(probabilities: NDArray[np.float64], samples: Samples, dataset: Dat
                 samples.categories[truth],
                 samples.categories[int(row.argmax())],
                 float(row.max()),
-                _name(dataset.pictures[int(samples.pictures[index])].path, dataset.folder),
+                name_below(dataset.folder, dataset.pictures[int(samples.pictures[index])].path),
                 (y0, x0, y1, x1),
             )
         )
     return tuple(found)
-
-
-def _name(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else path.as_posix()
 
 
 def _warnings(card: Card, dataset: DataSet, sha256: str) -> tuple[str, ...]:
@@ -290,7 +289,7 @@ def _made(model: Model, forward: Forward, dataset: DataSet, sha256: str) -> dict
     card = model.card
     return {
         "model": {"name": card.name, "sha256": model.sha256, "tile": card.tile, "input_size": card.input_size},
-        "data": {"name": dataset.folder.resolve().name, "sha256": sha256},
+        "data": {"name": text_of_path(dataset.folder.resolve().name), "sha256": sha256},
         "device": forward.device_name,
         "precision": forward.precision_name,
         "versions": versions(),

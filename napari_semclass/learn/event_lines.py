@@ -12,14 +12,14 @@ from napari_semclass.learn.events import (
     Stopped,
     Warned,
 )
-from napari_semclass.learn.toml import table_lines
+from napari_semclass.learn.toml import toml_text
 
 
 def event_lines(event: Event) -> list[str]:
     """Lines that tell of an event; none for those that only move a bar or need words of their own at the end."""
     if isinstance(event, Planned):
         words = "Going on with" if event.resumed else "Learning from"
-        plan = ["The plan:", *(f"  {line}" for line in table_lines(event.plan) if line)]
+        plan = ["The plan:", *(f"  {line}" for line in toml_text(event.plan).splitlines() if line)]
         return [f"{words} {event.data} on {event.device}, start weights: {event.start_weights}.", *plan]
     if isinstance(event, Audited):
         return list(event.sentences)

@@ -4,7 +4,6 @@ Every line has `schema` (this module's `SCHEMA`), `seq` (0, 1, 2, … without ga
 and the fields of that kind. Lines are only ever added; a reader skips kinds it does not know.
 """
 
-import json
 from collections.abc import Iterator
 from dataclasses import asdict
 from datetime import datetime
@@ -13,6 +12,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import ConfigDict, Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass
+
+from napari_semclass.writing import json_text
 
 SCHEMA = 1
 _CONFIG = ConfigDict(extra="ignore", ser_json_inf_nan="constants")
@@ -200,7 +201,7 @@ class EventLog:
         """Add an event."""
         now = datetime.now().astimezone().isoformat(timespec="milliseconds")
         line = {"schema": SCHEMA, "seq": self._seq, "time": now, **asdict(event)}
-        self._file.write(json.dumps(line) + "\n")
+        self._file.write(json_text(line) + "\n")
         self._file.flush()
         self._seq += 1
 

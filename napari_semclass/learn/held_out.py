@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import GreyRange
+from napari_semclass.names import path_of_text, text_of_path
 from napari_semclass.writing import csv_writer, replacing
 
 MOST = 20_000  # rows; more would be looked at by nobody
@@ -116,7 +117,7 @@ def write_held_out(tiles: HeldOutTiles, path: Path) -> None:
             grey = tiles.grey[index]
             writer.writerow(
                 [
-                    *(tiles.paths[index].absolute(), *tiles.boxes[index].tolist()),
+                    *(text_of_path(tiles.paths[index].absolute()), *tiles.boxes[index].tolist()),
                     *(tiles.pictures[index], tiles.groups[index]),
                     *(("", "") if grey is None else (grey.low, grey.high)),
                     *(tiles.categories[tiles.labels[index]], *(f"{share:.6g}" for share in shares)),
@@ -148,7 +149,7 @@ def _table(categories: tuple[str, ...], rows: Sequence[list[str]]) -> HeldOutTil
     numbers = np.array([row[1:7] for row in rows], dtype=np.int64).reshape(len(rows), 6)
     columns = len(_COLUMNS)
     return HeldOutTiles(
-        tuple(Path(row[0]) for row in rows),
+        tuple(Path(path_of_text(row[0])) for row in rows),
         numbers[:, :4],
         numbers[:, 4],
         numbers[:, 5],

@@ -14,7 +14,7 @@ from napari_semclass.classify.tables import write_csv
 from napari_semclass.errors import ModelError, SettingsError
 from napari_semclass.learn.answers import Features, answers_of
 from napari_semclass.learn.audit import Audit, audit
-from napari_semclass.learn.dataset import DataSet, Picture
+from napari_semclass.learn.dataset import DataSet, Picture, name_below
 from napari_semclass.learn.doubts import Doubts, doubt_labels
 from napari_semclass.learn.measure import averaged
 from napari_semclass.learn.metrics import percent
@@ -208,11 +208,9 @@ def save_labels(check: LabelCheck, path: str | Path) -> None:
     lines = []
     for suspect in check.suspects:
         picture = suspect.picture
-        below = picture.path.is_relative_to(check.dataset.folder)
-        path_cell = (picture.path.relative_to(check.dataset.folder) if below else picture.path).as_posix()
         lines.append(
             (
-                path_cell,
+                name_below(check.dataset.folder, picture.path),
                 *(picture.box or (None,) * 4),
                 picture.category,
                 suspect.suggested,

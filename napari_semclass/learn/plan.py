@@ -9,9 +9,9 @@ from pydantic.dataclasses import dataclass
 
 from napari_semclass.errors import SettingsError
 from napari_semclass.learn.augmentation import Augmentation
-from napari_semclass.learn.toml import checked, read_toml, to_toml
+from napari_semclass.learn.toml import checked, read_toml, write_toml
 from napari_semclass.model.card import WIDEST_CONTEXT
-from napari_semclass.writing import replacing
+from napari_semclass.names import printable
 
 _STRICT = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 _Share = Annotated[float, Field(ge=0, lt=1)]
@@ -212,8 +212,7 @@ def write_plan(plan: Plan, path: str | Path) -> None:
     OutputError
         When it cannot be written.
     """
-    with replacing(Path(path)) as temporary:
-        temporary.write_text(to_toml(plan), encoding="utf-8")
+    write_toml(plan, path)
 
 
 def changed(plan: Plan, assignments: list[str]) -> Plan:
@@ -228,7 +227,7 @@ def changed(plan: Plan, assignments: list[str]) -> Plan:
     """
     raw: dict[str, Any] = asdict(plan)
     for assignment in assignments:
-        path, equals, text = assignment.partition("=")
+        path, equals, text = printable(assignment).partition("=")
         *parents, key = path.strip().split(".")
         try:
             place: Any = raw

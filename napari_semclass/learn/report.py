@@ -1,7 +1,6 @@
 """The report of an evaluation: `metrics.json`, charts as PNG files, and one HTML file that holds it all."""
 
 import base64
-import json
 from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
@@ -14,7 +13,8 @@ from napari_semclass.learn.evaluate import Evaluation
 from napari_semclass.learn.measure import CategoryScores, Scores
 from napari_semclass.learn.metrics import percent
 from napari_semclass.learn.shortcut import ShortcutCheck
-from napari_semclass.writing import replacing
+from napari_semclass.names import printable
+from napari_semclass.writing import json_text, replacing
 
 METRICS_NAME, REPORT_NAME = "metrics.json", "report.html"
 # Nothing is loaded from anywhere, and nothing in the page can run.
@@ -60,8 +60,8 @@ def write_report(evaluation: Evaluation, out: str | Path, epochs: Sequence[Mappi
         figures["learning_curves"] = learning_curves(epochs)
     charts = {name: png(figure) for name, figure in figures.items()}
     files = {f"{name}.png": content for name, content in charts.items()}
-    files[METRICS_NAME] = (json.dumps(evaluation.to_json(), indent=1, ensure_ascii=False) + "\n").encode()
-    files[REPORT_NAME] = html_report(evaluation, charts).encode()
+    files[METRICS_NAME] = (json_text(evaluation.to_json(), indent=1) + "\n").encode()
+    files[REPORT_NAME] = printable(html_report(evaluation, charts)).encode()
     for name, content in files.items():
         with replacing(out / name) as temporary:
             temporary.write_bytes(content)

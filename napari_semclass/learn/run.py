@@ -1,10 +1,9 @@
 """A training run as a folder, so that it outlives whoever started it: its files, its state, and how to stop it."""
 
-import json
 import os
 import threading
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Literal
 
@@ -14,8 +13,9 @@ from pydantic.dataclasses import dataclass
 
 from napari_semclass.errors import OutputError, SettingsError, brief
 from napari_semclass.learn.plan import Plan, read_plan, write_plan
-from napari_semclass.learn.toml import read_toml, to_toml
-from napari_semclass.writing import replacing
+from napari_semclass.learn.toml import read_toml, write_toml
+from napari_semclass.names import path_of_text, printable, text_of_path
+from napari_semclass.writing import json_text, replacing
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
 _HEARTBEAT_S = 2.0
@@ -100,8 +100,9 @@ class Run:
             self.folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
             raise OutputError(f"{self.folder}: cannot be made ({error.strerror or brief(error)}).") from error
-        with replacing(self.task_file) as temporary:
-            temporary.write_text(to_toml(task), encoding="utf-8")
+        # Paths become text, as TOML needs it; in another locale Python reads the same bytes as other characters.
+        stored = replace(task, data=text_of_path(task.data), out=text_of_path(task.out), title=printable(task.title))
+        write_toml(stored, self.task_file)
         write_plan(plan, self.plan_file)
 
     def load(self) -> tuple[Plan, Task]:
@@ -114,7 +115,8 @@ class Run:
         """
         if not self.plan_file.exists():
             raise SettingsError(f"{self.folder}: is not the folder of a training run (it has no plan.toml).")
-        return read_plan(self.plan_file), read_toml(self.task_file, _TASKS)
+        task = read_toml(self.task_file, _TASKS)
+        return read_plan(self.plan_file), replace(task, data=path_of_text(task.data), out=path_of_text(task.out))
 
     def status(self) -> Status | None:
         """How the run stands by its own words; None before it said anything."""
@@ -212,4 +214,4 @@ class Pulse:
     def _write(self) -> None:
         with self._lock, replacing(self._run.status_file) as temporary:
             status = Status(self._state, os.getpid(), self._created, time.time(), self._sentence)
-            temporary.write_text(json.dumps(asdict(status)), encoding="utf-8")
+            temporary.write_text(json_text(asdict(status)), encoding="utf-8")

@@ -1,10 +1,10 @@
 """Plans and figures as text and as HTML for a notebook."""
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from napari_semclass.learn.metrics import Share
-from napari_semclass.learn.toml import table_lines
 from napari_semclass.showing import paragraph, table
 
 if TYPE_CHECKING:
@@ -22,10 +22,18 @@ def plan_html(plan: "Plan") -> str:
     ]
     stages = table(_STAGE, rows) if rows else paragraph("No stages: a linear head on the network as it is.")
     rest = {key: value for key, value in asdict(plan).items() if key != "stages"}
-    lines = [line.partition(" = ") for line in table_lines(rest) if " = " in line]
     head = paragraph(f"Plan: {plan.backbone} from {plan.pretrained} weights, learned from {plan.unit}s", bold=True)
-    values = table(("setting", "value"), [(key, value) for key, _, value in lines])
+    values = table(("setting", "value"), list(_settings(rest)))
     return f"{head}{stages}<details><summary>All settings</summary>{values}</details>"
+
+
+def _settings(values: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Each setting by its path, as `--set` takes it, and its value."""
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            yield from _settings(value, f"{above}{key}.")
+        elif value is not None:
+            yield f"{above}{key}", ", ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
 
 
 def scores_text(scores: "Scores") -> str:

@@ -7,9 +7,12 @@ from dataclasses import asdict, is_dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+import tomli_w
 from pydantic import TypeAdapter, ValidationError
 
 from napari_semclass.errors import SettingsError, brief
+from napari_semclass.names import text_of_path
+from napari_semclass.writing import replacing
 
 _T = TypeVar("_T")
 
@@ -22,16 +25,17 @@ def read_toml(path: str | Path, kind: TypeAdapter[_T]) -> _T:
     SettingsError
         Missing, not TOML, or with a key that is unknown, missing or out of range.
     """
-    path = Path(path)
+    path, shown = Path(path), text_of_path(path)
     try:
-        raw = tomllib.loads(path.read_text(encoding="utf-8"))
+        # utf-8-sig: editors on Windows write a mark in front
+        raw = tomllib.loads(path.read_bytes().decode("utf-8-sig"))
     except OSError as error:
-        raise SettingsError(f"{path}: the plan cannot be read ({error.strerror}).") from error
+        raise SettingsError(f"{shown}: the plan cannot be read ({error.strerror}).") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise SettingsError(f"{path}: the plan is not valid TOML ({error}).") from error
+        raise SettingsError(f"{shown}: the plan is not valid TOML ({error}).") from error
     except (RecursionError, ValueError) as error:  # numbers of too many digits, among others
-        raise SettingsError(f"{path}: the plan is no plan ({brief(error)}).") from error
-    return checked(raw, kind, str(path))
+        raise SettingsError(f"{shown}: the plan is no plan ({brief(error)}).") from error
+    return checked(raw, kind, shown)
 
 
 def checked(raw: Mapping[str, Any], kind: TypeAdapter[_T], source: str) -> _T:
@@ -47,24 +51,37 @@ def checked(raw: Mapping[str, Any], kind: TypeAdapter[_T], source: str) -> _T:
         raise SettingsError(f"{source}: the plan's {where!r} is wrong ({first['msg']}).") from error
 
 
-def to_toml(value: Any) -> str:
-    """A dataclass as TOML: plain keys first, then its tables; None is left out."""
+def write_toml(value: Any, path: str | Path) -> None:
+    """Write a dataclass so that `read_toml` gives the same; None is left out.
+
+    Raises
+    ------
+    SettingsError
+        When it holds text that no file in UTF-8 can hold (half of a surrogate pair).
+    OutputError
+        When it cannot be written.
+    """
     if not is_dataclass(value) or isinstance(value, type):
         raise TypeError("only dataclasses become TOML")
-    return "\n".join(table_lines(asdict(value))).strip() + "\n"
+    text = toml_text(asdict(value))
+    try:
+        content = text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        line = text[: error.start].rpartition("\n")[2][:60].strip()
+        raise SettingsError(
+            f"{text_of_path(path)}: {line!r} is followed by what is no text; give it as text."
+        ) from error
+    with replacing(Path(path)) as temporary:
+        temporary.write_bytes(content)
 
 
-def table_lines(values: Mapping[str, Any], prefix: str = "") -> list[str]:
-    """Lines of TOML for nested values; None is left out."""
-    lines, below = [], []
-    for key, value in values.items():
-        name = f"{prefix}{key}"
-        if isinstance(value, Mapping):
-            below += ["", f"[{name}]", *table_lines(value, f"{name}.")]
-        elif isinstance(value, list | tuple) and value and isinstance(value[0], Mapping):
-            for item in value:
-                below += ["", f"[[{name}]]", *table_lines(item, f"{name}.")]
-        elif value is not None:
-            # Strings, numbers, booleans and lists of them are written alike in JSON and TOML.
-            lines.append(f"{key} = {json.dumps(list(value) if isinstance(value, tuple) else value)}")
-    return lines + below
+def toml_text(values: Mapping[str, Any]) -> str:
+    """Nested values as TOML; None is left out."""
+    return tomli_w.dumps(_stated(values))
+
+
+def _stated(value: Any) -> Any:
+    """The same without None, which TOML has no word for."""
+    if isinstance(value, Mapping):
+        return {key: _stated(each) for key, each in value.items() if each is not None}
+    return [_stated(each) for each in value] if isinstance(value, list | tuple) else value

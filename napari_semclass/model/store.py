@@ -10,6 +10,7 @@ from napari_semclass.errors import ModelError
 from napari_semclass.model.card import Card
 from napari_semclass.model.file import load_model_file, read_card
 from napari_semclass.model.network import Model
+from napari_semclass.names import existing, matching, text_of_path
 
 _SHIPPED = Path(__file__).parent / "starter"
 _SUFFIX = ".safetensors"
@@ -55,16 +56,17 @@ def find_model(name_or_path: str | Path) -> Path:
     ModelError
         When there is no such model.
     """
-    paths = _paths()
-    path = paths.get(str(name_or_path)) or Path(name_or_path)
+    paths, name = _paths(), text_of_path(name_or_path)
+    known = matching(name, paths)
+    path = paths[known] if known is not None else existing(name_or_path)
     if not path.is_file():
-        raise ModelError(f"no model named {str(name_or_path)!r} and no such file; known are: {', '.join(paths)}.")
+        raise ModelError(f"no model named {name!r} and no such file; known are: {', '.join(paths)}.")
     return path
 
 
 def _paths() -> dict[str, Path]:
     shipped = {path.stem: path for path in sorted(_SHIPPED.glob(f"*{_SUFFIX}"))}
-    own = {path.stem: path for path in sorted(model_folder().glob(f"*{_SUFFIX}"))}
+    own = {text_of_path(path.stem): path for path in sorted(model_folder().glob(f"*{_SUFFIX}"))}
     return shipped | own | shipped  # a user's file cannot stand in for a shipped name
 
 

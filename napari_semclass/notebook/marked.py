@@ -12,6 +12,7 @@ from napari_semclass.classify import Settings, TileGrid
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import Micrograph, as_micrographs, open_micrographs
 from napari_semclass.model.card import Card
+from napari_semclass.names import existing
 from napari_semclass.notebook.tables import Row, marks_from
 
 
@@ -37,7 +38,7 @@ def opened(image: Any, plane: int, pixel_size: float | None) -> Opened:
     if isinstance(image, Micrograph):
         return Opened(image, None, 0, 1)
     if isinstance(image, str | Path):
-        path = Path(image)
+        path = existing(image)
         planes = open_micrographs(path)
     else:
         planes = as_micrographs(image, pixel_size=pixel_size)

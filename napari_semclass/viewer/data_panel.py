@@ -8,6 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushBut
 from napari_semclass.annotate.collect import LabelledTiles
 from napari_semclass.annotate.run_data import TrainingData
 from napari_semclass.learn.dataset import DataSet
+from napari_semclass.names import fold
 
 _SHOWN = 3  # sentences of an audit; the tooltip has all
 
@@ -62,9 +63,9 @@ class DataPanel(QWidget):
         data = self.value()
         if data is None:
             return "Mark tiles of two categories in the Annotate tab, or choose a folder of labelled pictures."
-        names = {name.casefold() for name in data.folder.categories} if data.folder else set()
+        names = {fold(name) for name in data.folder.categories} if data.folder else set()
         if data.marks is not None:
-            names |= {category.name.casefold() for category in data.marks.used}
+            names |= {fold(category.name) for category in data.marks.used}
             if len(names) < 2:
                 return data.marks.needs() if data.marks.used else "Mark tiles of two categories first."
         return "" if len(names) > 1 else "These pictures are of one category only; there must be two to tell apart."
@@ -109,8 +110,8 @@ class DataPanel(QWidget):
         data = self.value()
         sentence = ""
         if data is not None and data.marks is not None and data.folder is not None:
-            marked = {category.name.casefold(): category.name for category in data.marks.used}
-            pictured = {name.casefold(): name for name in data.folder.categories}
+            marked = {fold(category.name): category.name for category in data.marks.used}
+            pictured = {fold(name): name for name in data.folder.categories}
             parts = [
                 f"{', '.join(mine[name] for name in mine if name not in others)} only {where}"
                 for mine, others, where in ((marked, pictured, "marked"), (pictured, marked, "in the folder"))

@@ -23,6 +23,7 @@ from qtpy.QtWidgets import (
 from napari_semclass.annotate.findings import Finding, read_corrections, write_corrections
 from napari_semclass.errors import SemclassError
 from napari_semclass.model.card import Card
+from napari_semclass.names import matching, trimmed
 from napari_semclass.viewer.calm_bar import CalmBar
 from napari_semclass.viewer.classify_job import Update, classify_job, models_job
 from napari_semclass.viewer.findings_list import ALL, CORRECTED, FAILED, UNKNOWN, FindingsList, FindingsModel
@@ -248,7 +249,9 @@ class FolderBrowser(QWidget):
 
     def correct_chosen(self) -> None:
         """Say that the selected pictures show the category that is chosen; it is kept with the results at once."""
-        category = self.category.currentText().strip()
+        typed = trimmed(self.category.currentText())
+        # As it is written in the list, where it is there in another Unicode form.
+        category = matching(typed, map(self.category.itemText, range(self.category.count()))) or typed
         chosen = self.list.chosen()
         if self._out is None or not chosen:
             return

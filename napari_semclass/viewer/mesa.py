@@ -14,5 +14,5 @@ def keep_triton_out() -> None:
     """
     if "triton" in sys.modules or not _LOADED_LIBRARIES.exists():
         return
-    if "libLLVM" in _LOADED_LIBRARIES.read_text(errors="replace"):
+    if "libLLVM" in _LOADED_LIBRARIES.read_text(encoding="utf-8", errors="replace"):
         sys.modules["triton"] = None  # type: ignore[assignment]

@@ -15,6 +15,7 @@ from napari_semclass.errors import brief
 from napari_semclass.learn.events import Estimated, Event, Planned
 from napari_semclass.learn.run import Run, Wish
 from napari_semclass.learn.run_watch import RunWatch
+from napari_semclass.names import text_of_path
 from napari_semclass.retrain import cut_short
 from napari_semclass.viewer.copy_button import PYTHON
 from napari_semclass.viewer.curves import Colors, Curves
@@ -220,7 +221,7 @@ class RunDesk(QObject):
         if self._outcome is None or self._outcome.tiles is None:
             return
         path, box = self._outcome.tiles.paths[index], self._outcome.tiles.boxes[index].tolist()
-        source, plane = self._outcome.note.places.get(str(path), ("", 0))
+        source, plane = self._outcome.note.places.get(text_of_path(path), ("", 0))
         is_open = any(str(layer.unique_id) == source for layer in self._viewer.layers)
         self.tile_requested.emit(source if is_open else str(path), tuple(box), plane if is_open else 0)
 

@@ -14,6 +14,7 @@ from napari_semclass.downloads import Download
 from napari_semclass.learn.events import Estimated
 from napari_semclass.learn.model_names import free_name, unfit
 from napari_semclass.learn.run import Run
+from napari_semclass.names import fold
 from napari_semclass.viewer.data_panel import DataPanel
 from napari_semclass.viewer.job_board import JobBoard
 from napari_semclass.viewer.plan_panel import PlanPanel
@@ -178,7 +179,7 @@ class TrainTab(QWidget):
     def _shelf_news(self, shelf: Shelf) -> None:
         first, self._shelf = self._shelf is None, shelf
         self.desk.panel.show_earlier(shelf.runs, self.desk.state.name)
-        if first or self.plan.name.text().strip().casefold() in shelf.taken:
+        if first or fold(self.plan.name.text()) in shelf.taken:
             self.plan.name.setText(free_name(self.plan.name.text(), shelf.taken))
         self._show_missing()
         left = [one for one in shelf.runs if one.state == "running"]

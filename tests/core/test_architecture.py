@@ -13,27 +13,29 @@ PACKAGE = Path(napari_semclass.__file__).parent
 # A room may import the rooms below it, and itself. Only the command line knows the viewer: its demo opens one.
 MAY_IMPORT = {
     "errors": set(),
+    "names": set(),
     "memory": set(),
-    "writing": {"errors"},
-    "micrograph": {"errors"},
+    "writing": {"errors", "names"},
+    "micrograph": {"errors", "names"},
     "showing": set(),
-    "model": {"errors", "writing", "showing"},
+    "model": {"errors", "names", "writing", "showing"},
     "downloads": {"errors"},
     "samples": {"errors", "downloads"},
-    "classify": {"errors", "writing", "showing", "micrograph", "model", "memory"},
-    "learn": {"errors", "writing", "showing", "micrograph", "model", "classify"},
-    "annotate": {"errors", "writing", "micrograph", "model", "classify", "learn"},
+    "classify": {"errors", "names", "writing", "showing", "micrograph", "model", "memory"},
+    "learn": {"errors", "names", "writing", "showing", "micrograph", "model", "classify"},
+    "annotate": {"errors", "names", "writing", "micrograph", "model", "classify", "learn"},
     # It borrows the colours of annotate's categories.
-    "exchange": {"errors", "writing", "model", "samples", "annotate"},
+    "exchange": {"errors", "names", "writing", "model", "samples", "annotate"},
     # It starts the trainer and reads its events; nothing of the trainer loads into its process.
-    "retrain": {"errors", "learn", "downloads"},
+    "retrain": {"errors", "names", "learn", "downloads"},
     "cli": {
         *("errors", "writing", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads"),
-        *("retrain", "exchange", "viewer", "memory"),
+        *("retrain", "exchange", "viewer", "memory", "names"),
     },
-    "notebook": {"errors", "micrograph", "model", "classify", "learn", "annotate", "downloads", "retrain"},
+    "notebook": {"errors", "names", "micrograph", "model", "classify", "learn", "annotate", "downloads", "retrain"},
     "viewer": {
         "errors",
+        "names",
         "micrograph",
         "model",
         "classify",
@@ -76,6 +78,28 @@ def test_qt_and_napari_live_in_the_viewer_and_fastai_nowhere(path):
         assert not roots & {"napari", "qtpy", "superqt", "magicgui", "PyQt6", "PySide6"}
     if room != "notebook":
         assert not roots & {"anywidget", "ipywidgets", "traitlets", "IPython"}
+
+
+def handles_text(call):
+    """Whether a call opens a file as text, or the output of a process."""
+    name = call.func.attr if isinstance(call.func, ast.Attribute) else getattr(call.func, "id", "")
+    given = {keyword.arg for keyword in call.keywords}
+    if name == "open":
+        modes = [node.value for node in call.args if isinstance(node, ast.Constant) and isinstance(node.value, str)]
+        return any(set(mode) <= set("rwaxt+") for mode in modes) and "force_zip64" not in given
+    if name in ("run", "Popen", "check_output"):
+        return bool(given & {"text", "universal_newlines"})
+    return name in ("read_text", "write_text")
+
+
+TEXT_OPENERS = sorted([*PACKAGE.rglob("*.py"), *(PACKAGE.parent / "training").rglob("*.py")])
+
+
+@pytest.mark.parametrize("path", TEXT_OPENERS, ids=lambda p: str(p.relative_to(PACKAGE.parent)))
+def test_text_has_an_encoding_of_its_own_and_not_the_locales(path):
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Call) and handles_text(node):
+            assert "encoding" in {keyword.arg for keyword in node.keywords}, f"line {node.lineno}: name an encoding"
 
 
 def loaded_after(statement):

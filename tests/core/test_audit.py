@@ -22,7 +22,7 @@ def audit(monkeypatch):
     module.answers, module.asked = {}, []
 
     def run(command, **how):
-        text = Path(command[command.index("--requirement") + 1]).read_text()
+        text = Path(command[command.index("--requirement") + 1]).read_text(encoding="utf-8")
         module.asked.append(dict(line.split("==") for line in text.split()))
         answer = module.answers[text.split("==")[0]]
         return SimpleNamespace(stdout=json.dumps({"dependencies": answer}) if answer else "", stderr="cannot connect")

@@ -138,11 +138,12 @@ def _read(source: Path, trusted: bool) -> Converted:
         command = [sys.executable, "-m", "semclass_training.unpickle", str(source.resolve()), str(target)]
         try:
             ended = subprocess.run(  # noqa: S603 - as its user vouched for it
-                command, capture_output=True, text=True, stdin=subprocess.DEVNULL, timeout=60 * _MINUTES, check=False
+                command, capture_output=True, stdin=subprocess.DEVNULL, timeout=60 * _MINUTES, check=False
             )
         except subprocess.TimeoutExpired as error:
             raise ModelError(f"{source}: fastai could not open it within {_MINUTES} minutes.") from error
-        said = (ended.stderr.strip().splitlines() or [f"exit status {ended.returncode}"])[-1][:300]
+        lines = ended.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
+        said = (lines or [f"exit status {ended.returncode}"])[-1][:300]
         try:  # not by its exit status: the file has had that process to itself
             with safe_open(target, framework="pt") as file:
                 known: dict[str, Any] = json.loads((file.metadata() or {})["fastai"])

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from napari_semclass.downloads import Download
 from napari_semclass.errors import SettingsError
 from napari_semclass.learn.audit import audit
-from napari_semclass.learn.dataset import DataSet, Picture, data_sha256, read_dataset
+from napari_semclass.learn.dataset import DataSet, Picture, data_sha256, read_dataset, sorted_names
 from napari_semclass.learn.events import Audited, Divided
 from napari_semclass.learn.in_place import features_in_place
 from napari_semclass.learn.linear_head import LEAST_SPREAD, LinearHead, fit_linear_head
@@ -23,6 +23,7 @@ from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
 from napari_semclass.model import Card, Category, Model, Preprocessing
 from napari_semclass.model.preprocess import network_input
 from napari_semclass.model.windows import windows_of
+from napari_semclass.names import key
 from semclass_training.loaders import even_weights, resized
 from semclass_training.stages import Emit
 from semclass_training.weights import Start, start_network
@@ -81,7 +82,7 @@ def prepare(plan: Plan, task: Task, folder: Path, emit: Emit, *, agree: Callable
         raise SettingsError(f"{task.data}: has one category only; training needs at least two to tell apart.")
     found = audit(dataset)
     emit(Audited(tuple(found.sentences())))
-    categories = sorted({dataset.pictures[index].category for index in found.usable})
+    categories = sorted_names(dataset.pictures[index].category for index in found.usable)
     if len(categories) < 2:
         raise SettingsError(f"{task.data}: fewer than two categories have readable pictures; nothing can be learned.")
     torch.manual_seed(plan.seed)
@@ -152,14 +153,15 @@ def divided(plan: Plan, dataset: DataSet, samples: Samples, *, reach: float = 0.
 def make_card(plan: Plan, task: Task, prepared: Prepared) -> Card:
     """The card before anything is measured; `input_size` is that of the last stage."""
     start, categories = prepared.start, prepared.training.categories
-    chosen, samples = dict(task.colors), prepared.training
+    chosen, samples = {key(name): color for name, color in task.colors}, prepared.training
     resampled = plan.tile_um if plan.unit == "tile" else None
     return Card(
         name=task.name,
         title=task.title,
         description=f"Trained on {len(prepared.training):,} {plan.unit}s of {len(categories)} categories.",
         categories=tuple(
-            Category(name, chosen.get(name, PALETTE[number % len(PALETTE)])) for number, name in enumerate(categories)
+            Category(name, chosen.get(key(name), PALETTE[number % len(PALETTE)]))
+            for number, name in enumerate(categories)
         ),
         backbone=start.backbone,
         unit=plan.unit,

@@ -15,6 +15,7 @@ from napari_semclass.downloads import Download, fetch, hold_to_pin, refuse_offli
 from napari_semclass.errors import DownloadError, ModelError, SettingsError, brief
 from napari_semclass.model import Model, available_models, build_network, load_model, load_model_file
 from napari_semclass.model.tensors import read_weights
+from napari_semclass.names import existing, exists, path_of_text
 from semclass_training.imagenet import PACKAGE, imagenet_backbone
 from semclass_training.weight_files import file_sha256, is_model_file, put_weights, read_weights_once
 
@@ -109,7 +110,8 @@ def start_network(
     except (DownloadError, SettingsError) as error:
         hint = ", ".join(at_hand(backbone, folder))
         raise type(error)(f"{str(error).removesuffix('.')}; at hand for {backbone}: {hint}.") from error
-    return _from_file(Path(pretrained), backbone, categories)
+    file = existing(pretrained)
+    return _from_file(file if exists(file) else existing(path_of_text(pretrained)), backbone, categories)
 
 
 def at_hand(backbone: str, folder: Path | None = None) -> list[str]:

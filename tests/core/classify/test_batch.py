@@ -220,7 +220,7 @@ def test_files_of_others_are_not_overwritten(data, tiny_model, name):
     (data / name).write_text("mine")
     with pytest.raises(OutputError, match="--overwrite"):
         Batch(["data"], tiny_model, Settings(), "data")
-    assert (data / name).read_text() == "mine"
+    assert (data / name).read_text(encoding="utf-8") == "mine"
     run(tiny_model, "data", out="data", overwrite=True)
     assert (data / name).read_bytes() != b"mine"
 
@@ -288,7 +288,7 @@ def test_a_killed_run_is_resumed_without_losing_or_repeating(data, tiny_model, t
     model = save_model(tiny_model.network, tiny_model.card, path, half=False)
     assert subprocess.run([sys.executable, "-c", code, str(path)], check=False).returncode != 0
     journal = Path("out/run.jsonl")
-    noted = [json.loads(line) for line in journal.read_text().splitlines()[1:]]
+    noted = [json.loads(line) for line in journal.read_text(encoding="utf-8").splitlines()[1:]]
     done = {entry["file"] for entry in noted if entry["status"] == "done"}
     assert list(summary()) == []  # written whole at the start, and not since
     batch = run(model)

@@ -58,7 +58,7 @@ def test_results_are_those_of_one_process(data, wary_model, threads):
     run(wary_model, "alone")
     batch = run(wary_model, "shared", threads)
     assert written("shared") == written("alone")
-    said = json.loads(Path("shared/run.json").read_text())
+    said = json.loads(Path("shared/run.json").read_text(encoding="utf-8"))
     assert said["cluster"] == "a worker of the tests"
     assert (said["device"], said["model"]) == ("CPU", {"name": "wary", "sha256": wary_model.sha256})
     assert said["tiles"] == sum(entry.tiles for entry in batch.entries) > 0
@@ -72,7 +72,7 @@ def test_a_stopped_run_goes_on_where_it_was(data, tiny_model, threads):
             stop.set()
     left = Batch(["data"], tiny_model, Settings(), "out", cluster=threads)
     assert 0 < len(left.todo) < 14
-    assert json.loads(Path("out/run.json").read_text())["finished"] is None
+    assert json.loads(Path("out/run.json").read_text(encoding="utf-8"))["finished"] is None
 
 
 def test_what_concerns_all_files_ends_the_batch(data, tiny_model, threads, monkeypatch):
@@ -144,5 +144,7 @@ def test_a_worker_that_is_killed_changes_nothing(data, tiny_model, processes, pa
                 victim.send_signal(signal.SIGKILL)
         assert len(cluster.client.run(lambda: None)) == 1
     assert written("shared") == written("alone")
-    assert "Dask cluster at tcp://127.0.0.1" in json.loads(Path("shared/run.json").read_text())["cluster"]
+    assert (
+        "Dask cluster at tcp://127.0.0.1" in json.loads(Path("shared/run.json").read_text(encoding="utf-8"))["cluster"]
+    )
     assert dask.config.get("scheduler", None) is None  # or arrays of this process would be computed there from now on

@@ -172,7 +172,7 @@ def test_without_a_group_column_the_file_is_the_group(tmp_path):
         ("path,class,pixel_size", "b.png,P,-1", r"line 3 has the pixel size '-1'"),
         ("path,class,grey_low,grey_high", "b.png,P,9,9", r"line 3 has the grey levels 9, 9;"),
         ("path,class,grey_low,grey_high", "b.png,P,9,", r"line 3 has the grey levels 9, ;"),
-        ("path,class,group", "b.png,P,", r"line 3 lacks a path, class or group"),
+        ("path,class,group", "b.png,P,", r"line 3 lacks its group"),
         ("path,class,note", "c.png,P,", r"c\.png, which is not there"),
         ("path,class,note", "a.png,P,", r"a\.png more than once"),
     ],
@@ -196,7 +196,8 @@ def test_a_manifest_may_name_files_outside_its_folder(tmp_path):
     place(tmp_path, "a.png")
     inner = tmp_path / "inner"
     inner.mkdir()
-    (inner / "manifest.csv").write_text(f"path,class\n../a.png,P\n{tmp_path / 'a.png'},Q", encoding="utf-8")
+    place(tmp_path, "b.png")
+    (inner / "manifest.csv").write_text(f"path,class\n../a.png,P\n{tmp_path / 'b.png'},Q", encoding="utf-8")
     dataset = read_dataset(inner)
     assert all(picture.path.is_file() for picture in dataset.pictures)
-    assert [dataset.name(picture) for picture in dataset.pictures] == ["../a.png", (tmp_path / "a.png").as_posix()]
+    assert [dataset.name(picture) for picture in dataset.pictures] == ["../a.png", (tmp_path / "b.png").as_posix()]

@@ -1,0 +1,1 @@
+"""How labelled pictures are read: from folders, or from a table that any program may have written."""
