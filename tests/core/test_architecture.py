@@ -14,6 +14,7 @@ PACKAGE = Path(napari_semclass.__file__).parent
 MAY_IMPORT = {
     "errors": set(),
     "memory": set(),
+    "process": set(),
     "writing": {"errors"},
     "micrograph": {"errors"},
     "showing": set(),
@@ -29,7 +30,7 @@ MAY_IMPORT = {
     "retrain": {"errors", "learn", "downloads"},
     "cli": {
         *("errors", "writing", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads"),
-        *("retrain", "exchange", "viewer", "memory"),
+        *("retrain", "exchange", "viewer", "memory", "process"),
     },
     "notebook": {"errors", "micrograph", "model", "classify", "learn", "annotate", "downloads", "retrain"},
     "viewer": {
