@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from rich.console import Console
     from rich.progress import Progress, ProgressColumn
 
-# A table for a file or a pipe has no width to keep to.
-_WIDE = 1000
+# A table for a file or a pipe has no width to keep to; in a terminal that is narrower than this, its lines are broken.
+_WIDE, _NARROW = 1000, 40
 
 
 def result(text: str) -> None:
@@ -50,7 +50,9 @@ def table_console() -> "Console":
     from rich.console import Console
 
     terminal = sys.stdout.isatty()
-    return Console(highlight=False, force_terminal=terminal, width=None if terminal else _WIDE)
+    console = Console(highlight=False, force_terminal=terminal)
+    console.width = max(console.width, _NARROW) if terminal else _WIDE
+    return console
 
 
 def printable(text: str) -> str:

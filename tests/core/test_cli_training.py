@@ -132,7 +132,7 @@ def test_ctrl_c_stops_and_resume_finishes(data):
         time.sleep(0.05)
     process.send_signal(signal.SIGINT)
     _, said = process.communicate(timeout=60)
-    assert process.returncode == 1, said
+    assert process.returncode == 130, said
     assert "resume" in said
     assert not (data.parent / "mine.safetensors").exists()
     assert main(["train", "data", "--out", "mine.safetensors", "--resume"]) == 0
