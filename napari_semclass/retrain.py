@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import psutil
 
@@ -72,31 +72,55 @@ def start(run: Run, *, trial: Literal["", "--dry-run", "--find-lr"] = "") -> "su
     """
     if run.is_alive():
         raise OutputError(f"{run.folder}: this training is running already.")
-    run.stop_file.unlink(missing_ok=True)
-    run.status_file.unlink(missing_ok=True)
     command = [sys.executable, "-m", "semclass_training", str(run.folder), *([trial] if trial else [])]
+    # Its log is read as UTF-8, whatever the locale.
+    environment = {**os.environ, "PYTHONIOENCODING": "utf-8:backslashreplace"}
     try:
-        with run.log_file.open("ab", buffering=0) as log:
+        run.stop_file.unlink(missing_ok=True)
+        run.status_file.unlink(missing_ok=True)
+        log = run.log_file.open("ab", buffering=0)
+        try:
             # Parts the runs: the last words of the one before are no sign that this one has crashed.
             log.write(f"--- started {datetime.now():%Y-%m-%d %H:%M:%S}\n".encode())
-            if sys.platform == "win32":
-                flags = (
-                    subprocess.DETACHED_PROCESS
-                    | subprocess.CREATE_NEW_PROCESS_GROUP
-                    | subprocess.BELOW_NORMAL_PRIORITY_CLASS
-                )
-                process = subprocess.Popen(  # noqa: S603 - our own module
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, creationflags=flags
-                )
-            else:
-                process = subprocess.Popen(  # noqa: S603 - our own module
-                    command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, start_new_session=True
-                )
-                os.setpriority(os.PRIO_PROCESS, process.pid, _NICE)
+            process = subprocess.Popen(  # noqa: S603 - our own module
+                command, stdin=subprocess.DEVNULL, stdout=log, stderr=log, env=environment, **_detached()
+            )
+        finally:
+            with suppress(OSError):  # of a disk that is full only now: the process is there
+                log.close()
     except OSError as error:
         raise OutputError(f"{run.folder}: the training cannot be started ({brief(error)}).") from error
+    # The process is there. From here on nothing may fail.
+    _step_back(process.pid)
     run.announce(process.pid)
     return process
+
+
+def end(process: "subprocess.Popen[bytes]") -> None:
+    """End a process that `start` has started, at once, and wait until it is gone: for a trial, which learns nothing."""
+    process.kill()
+    process.wait()
+
+
+def _detached() -> dict[str, Any]:
+    """How Popen starts what outlives this process; on Windows, with its priority."""
+    if sys.platform != "win32":
+        return {"start_new_session": True}
+    flags = subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP
+    # Else it gets the priority of this process, as it should where that is lower.
+    if psutil.Process().nice() != psutil.IDLE_PRIORITY_CLASS:
+        flags |= subprocess.BELOW_NORMAL_PRIORITY_CLASS
+    return {"creationflags": flags}
+
+
+def _step_back(pid: int) -> None:
+    """Lower the priority of a process where that is possible; it is only a courtesy."""
+    if sys.platform == "win32":
+        return
+    with suppress(OSError):  # it has ended, or this system does not allow it
+        # It has the niceness of this process. Under `nice -n 19`, 10 would be a higher priority, which is refused.
+        if os.getpriority(os.PRIO_PROCESS, pid) < _NICE:
+            os.setpriority(os.PRIO_PROCESS, pid, _NICE)
 
 
 def train_model(data: str | Path, out: str | Path, *, recipe: str | Path = "progressive", device: str = "auto") -> Path:
@@ -126,8 +150,13 @@ def train_model(data: str | Path, out: str | Path, *, recipe: str | Path = "prog
     run.create(plan, new_task(data, out, device=device))
     process = start(run)
     last = None
-    for found in follow(run, 0, process):
-        last = found[1] if found is not None else last
+    try:
+        for found in follow(run, 0, process):
+            last = found[1] if found is not None else last
+    except KeyboardInterrupt:
+        with suppress(OSError):
+            run.ask("stop")
+        raise
     process.wait()
     if not out.exists():
         raise SemclassError(last.sentence if isinstance(last, Failed) else f"{out}: the training was stopped.")
@@ -139,7 +168,7 @@ def cut_short(run: Run) -> None:
     status = run.status()
     if status is not None and run.is_alive():
         with suppress(psutil.Error):  # it has ended just now
-            psutil.Process(status.pid).terminate()
+            psutil.Process(status.pid).kill()
 
 
 def follow(

@@ -1,5 +1,6 @@
 """Batches on several processes or machines, by Dask distributed: one file is one task, retried where it fails."""
 
+import atexit
 import json
 import logging
 import os
@@ -7,7 +8,7 @@ import socket
 import tempfile
 import threading
 import uuid
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from functools import cached_property
@@ -23,7 +24,7 @@ from napari_semclass.memory import keep_freed_memory
 from napari_semclass.model import Model, load_model_file, save_model
 
 if TYPE_CHECKING:
-    from distributed import Client, Future
+    from distributed import Client, Future, LocalCluster
 
 _RETRIES = 2
 # Tasks that the scheduler knows of: enough for it to ask for more workers, few enough for it to stay quick.
@@ -82,7 +83,7 @@ def connected(workers: int | None = None, address: str | None = None) -> Iterato
         cores = int(os.environ.get("OMP_NUM_THREADS") or 0) or max(1, (os.cpu_count() or 1) // workers)
         local = {"threads_per_worker": 1, "memory_limit": 0, "dashboard_address": None, "host": "127.0.0.1"}
         with (
-            LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL, **local) as cluster,
+            _unless_stopped(lambda: LocalCluster(n_workers=workers, silence_logs=logging.CRITICAL, **local)) as cluster,
             Client(cluster, set_as_default=False) as client,
         ):
             client.run(keep_freed_memory)
@@ -101,6 +102,18 @@ def connected(workers: int | None = None, address: str | None = None) -> Iterato
         ) from error
     with client:
         yield Cluster(client, f"Dask cluster at {client.scheduler.address}")
+
+
+def _unless_stopped(begin: "Callable[[], LocalCluster]") -> "LocalCluster":
+    """Start workers; where that is broken off, as by Ctrl-C, they go down with this process."""
+    try:
+        return begin()
+    except KeyboardInterrupt:
+        from distributed.deploy.spec import close_clusters
+
+        # At exit, Dask would try to close what has not begun yet, and print a traceback.
+        atexit.unregister(close_clusters)
+        raise
 
 
 def cluster_steps(

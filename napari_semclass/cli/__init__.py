@@ -1,22 +1,23 @@
 """The command line, `semclass …`: reads what was typed, calls the core, and turns its errors into sentences."""
 
 import argparse
-import io
-import sys
 from collections.abc import Sequence
 
 import napari_semclass
+from napari_semclass.cli import output
 from napari_semclass.cli.arguments import auto_off_or_share, micrometres, pixel_size, positive
-from napari_semclass.cli.audit import add_audit, audit
-from napari_semclass.cli.evaluate import add_evaluate, evaluate
-from napari_semclass.cli.exchange import add_export, add_import, export, import_
-from napari_semclass.cli.info import add_info, info
-from napari_semclass.cli.learn import add_learn, learn
-from napari_semclass.cli.models import add_models, models
-from napari_semclass.cli.samples import add_samples, samples
-from napari_semclass.cli.train import add_train, train
+from napari_semclass.cli.audit import add_audit
+from napari_semclass.cli.evaluate import add_evaluate
+from napari_semclass.cli.exchange import add_export, add_import
+from napari_semclass.cli.info import add_info
+from napari_semclass.cli.learn import add_learn
+from napari_semclass.cli.models import add_models
+from napari_semclass.cli.samples import add_samples
+from napari_semclass.cli.train import add_train
 from napari_semclass.errors import SemclassError
 from napari_semclass.memory import keep_freed_memory
+from napari_semclass.names import printable
+from napari_semclass.process import CTRL_C, StopSignal, begin_process, on_ending_signals, stop_here, unfailing_streams
 
 _CLASSIFY = """\
 Classify SEM micrographs, tile by tile or as a whole.
@@ -26,51 +27,60 @@ their areas as shapes (.geojson); for all together summary.csv, summary.parquet 
 run.json. Outputs mirror the folders given.
 Running the same command again goes on where it stopped and classifies what is new, changed or failed.
 """
-_EXIT = "Exit status: 0 all well, 1 some files failed (see summary.csv), 2 nothing could be done, 130 stopped."
+_EXIT = """\
+Exit status: 0 all well, 1 some files failed (see summary.csv), 2 nothing could be done, 130 stopped with Ctrl-C,
+143 ended by SIGTERM.
+"""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run `semclass` with these arguments (default: those of the process); return its exit status."""
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a console that cannot show a name must not end the run
-            stream.reconfigure(errors="backslashreplace")
-    if arguments is None:  # the process is the command's own
-        keep_freed_memory()
-    options = _parser().parse_args(arguments)
+    """Run `semclass` with these arguments (default: those of the process); return its exit status.
+
+    Where stdout or stderr cannot be written to, the work goes on, and the status is that of the work.
+    """
+    if arguments is not None:
+        with unfailing_streams():
+            return _main(arguments)
+    # The process is the command's own.
+    begin_process()
+    on_ending_signals(stop_here)
+    keep_freed_memory()
+    return _main(None)
+
+
+def _main(arguments: Sequence[str] | None) -> int:
+    again = ""
     try:
-        return _run(options)
+        options = _options(arguments)
+        if options.continues:
+            again = "; run the same command again to go on from there"
+        status: int = options.func(options)
+        output.mention_loss()
+        return status
     except SemclassError as error:
-        print(f"semclass: error: {error}", file=sys.stderr)
+        output.message(f"semclass: error: {printable(str(error))}")
         return 2
-    except KeyboardInterrupt:
-        print("semclass: stopped; run the same command again to go on from there.", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as stop:
+        output.message(f"semclass: stopped{again}.")
+        return stop.status if isinstance(stop, StopSignal) else CTRL_C
 
 
-def _run(options: argparse.Namespace) -> int:
-    # Loaded when needed: torch takes seconds, and --help must not wait for it.
-    if options.command == "classify":
-        from napari_semclass.cli.classify import classify
+def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
+    try:
+        return _parser().parse_args(arguments)
+    except SystemExit as end:
+        if not end.code:  # --help or --version, which were printed and are all there is
+            output.check_delivered()
+        raise
 
-        return classify(options)
-    if options.command == "models":
-        return models(options)
-    if options.command == "info":
-        return info(options)
-    if options.command == "learn":
-        return learn(options)
-    if options.command == "train":
-        return train(options)
-    if options.command == "audit":
-        return audit(options)
-    if options.command == "evaluate":
-        return evaluate(options)
-    if options.command == "export":
-        return export(options)
-    if options.command == "import":
-        return import_(options)
-    if options.command == "samples":
-        return samples(options)
+
+def _classify(options: argparse.Namespace) -> int:
+    from napari_semclass.cli.classify import classify  # loaded when needed: --help must not wait for torch
+
+    return classify(options)
+
+
+def _demo(options: argparse.Namespace) -> int:
     from napari_semclass.cli.demo import demo
 
     return demo(options.out, viewer=not options.no_viewer)
@@ -78,6 +88,7 @@ def _run(options: argparse.Namespace) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser("semclass", description="Classify SEM micrographs and their tiles.")
+    parser.set_defaults(continues=False)
     parser.add_argument("--version", action="version", version=f"semclass {napari_semclass.__version__}")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_classify(commands)
@@ -93,17 +104,20 @@ def _parser() -> argparse.ArgumentParser:
     demo = commands.add_parser("demo", help="classify a synthetic mosaic and show the result in napari")
     demo.add_argument("--out", metavar="DIR", default="semclass-demo", help="output folder (default: %(default)s)")
     demo.add_argument("--no-viewer", action="store_true", help="do not open napari")
+    demo.set_defaults(func=_demo)
     return parser
 
 
 def _add_classify(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "classify",
         help="classify files and folders",
         description=_CLASSIFY,
         epilog=_EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=_classify, continues=True)
+    add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="image file, folder (with all below it) or pattern such as 'a/*.tif'")
     add("--out", required=True, metavar="DIR", help="folder for the results; made when it is not there")
     add("--model", default="starter", metavar="NAME|FILE", help="name (see semclass models) or file of a model")

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semclass.cli import output
 from napari_semclass.errors import OutputError
 from napari_semclass.names import text_of_path
 
@@ -26,13 +27,15 @@ _SHOWN = 20  # suspects in the terminal; the file has all
 
 def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `semclass audit` to the commands."""
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "audit",
         help="check a folder of labelled pictures",
         description=_AUDIT,
         epilog="Exit status: 0 audited, 2 there is nothing to audit.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=audit)
+    add = parser.add_argument
     add("data", metavar="DIR", help="folder of labelled pictures")
     add(
         "--out",
@@ -53,16 +56,12 @@ def add_audit(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def audit(options: argparse.Namespace) -> int:
     """Audit the folder that the options name and print what was found; return the exit status."""
     # Loaded when needed: --help must not wait for SciPy.
-    from rich.console import Console
-    from rich.progress import Progress
-
     from napari_semclass.learn.audit import audit
     from napari_semclass.learn.dataset import read_dataset
 
     dataset = read_dataset(options.data)
-    console = Console(stderr=True)
     checked = None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
+    with output.progress_bar() as shown:
         task = shown.add_task("looking at pictures", total=None)
 
         def update(what: str, done: int, total: int) -> None:
@@ -75,11 +74,13 @@ def audit(options: argparse.Namespace) -> int:
 
             model = load_model(options.model)
             checked = check_labels(dataset, model, audited=found, device=options.device, progress=update)
-    print("\n".join(found.sentences()))
+    output.result("\n".join(found.sentences()))
     if checked is not None:
-        print("\n".join([*checked.sentences(), *_suspects(checked)]))
+        output.result("\n".join([*checked.sentences(), *_suspects(checked)]))
     if options.out:
         _save(Path(options.out), found, checked)
+    else:
+        output.check_delivered()
     return 0
 
 
@@ -108,7 +109,7 @@ def _save(out: Path, found: "Audit", checked: "LabelCheck | None") -> None:
 
     if checked is None:
         save_audit(found, out)
-        print(f"Everything that was found is in {text_of_path(out)}.")
+        output.result(f"Everything that was found is in {text_of_path(out)}.")
         return
     from napari_semclass.learn.labels import LABELS_NAME, save_labels
 
@@ -120,4 +121,4 @@ def _save(out: Path, found: "Audit", checked: "LabelCheck | None") -> None:
         ) from error
     save_audit(found, out / _AUDIT_NAME)
     save_labels(checked, out / LABELS_NAME)
-    print(f"Everything that was found is in {text_of_path(out)}: {LABELS_NAME} and {_AUDIT_NAME}.")
+    output.result(f"Everything that was found is in {text_of_path(out)}: {LABELS_NAME} and {_AUDIT_NAME}.")

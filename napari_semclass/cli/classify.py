@@ -9,6 +9,7 @@ from napari_semclass.classify import Batch, Prediction, Settings
 from napari_semclass.classify.cluster import connected
 from napari_semclass.classify.parquet import parquet_is_known
 from napari_semclass.classify.record import RECORD_NAME, Entry
+from napari_semclass.cli import output
 from napari_semclass.cli.progress import progress, share
 from napari_semclass.errors import SettingsError
 from napari_semclass.model import Card, load_model
@@ -61,7 +62,7 @@ def run_batch(batch: Batch) -> Prediction | None:
 def report(batch: Batch) -> int:
     """Say what came out, on stdout; return the exit status."""
     failed = [entry for entry in batch.entries if entry.status == "failed"]
-    print(
+    output.result(
         "\n".join(
             [_work(batch), *_counts(batch), *_failures(failed), *_notes(batch), *_places(batch), *_caution(batch)]
         )

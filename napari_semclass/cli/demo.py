@@ -10,10 +10,12 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from napari_semclass.classify import Batch, Prediction, Settings
+from napari_semclass.cli import output
 from napari_semclass.cli.classify import report, run_batch
 from napari_semclass.cli.progress import share
 from napari_semclass.micrograph import open_micrographs
 from napari_semclass.model import load_model
+from napari_semclass.process import let_signals_end
 from napari_semclass.samples import CATEGORIES, synthetic_mosaic
 from napari_semclass.writing import replacing
 
@@ -26,7 +28,7 @@ def demo(out: str, *, viewer: bool = True) -> int:
     """Make, classify and show the mosaic; return the exit status."""
     path = Path(out) / _MOSAIC
     again = path.exists()  # then the folder is a demo's, and its results may be replaced
-    print(f"Drawing a synthetic mosaic of {_SHAPE[0]:,} x {_SHAPE[1]:,} px ...", file=sys.stderr)
+    output.message(f"Drawing a synthetic mosaic of {_SHAPE[0]:,} x {_SHAPE[1]:,} px ...")
     pixels, truth = synthetic_mosaic(_SHAPE)
     batch = Batch([path], load_model("starter"), Settings(), out, overwrite=again)
     with replacing(path) as temporary:
@@ -35,9 +37,9 @@ def demo(out: str, *, viewer: bool = True) -> int:
     status = report(batch)
     if prediction is None:
         return status
-    print(_agreement(prediction, truth))
+    output.result(_agreement(prediction, truth))
     if viewer:
-        print(_show(path, prediction))
+        output.result(_show(path, prediction))
     return status
 
 
@@ -62,5 +64,6 @@ def _show(path: Path, prediction: Prediction) -> str:
         return 'napari was not opened: it needs Qt; install it with: pip install "napari-semclass[all]"'
     from napari_semclass.viewer.show import show_prediction
 
+    let_signals_end()  # all is written, and a window that waits for its user would not hear them
     show_prediction(open_micrographs(path)[0], prediction)
     return "napari was closed."

@@ -1,13 +1,13 @@
 """`semclass evaluate`: judges a model on labelled pictures and writes the report."""
 
 import argparse
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semclass.cli import output
 from napari_semclass.cli.arguments import positive
 from napari_semclass.names import text_of_path
 
@@ -25,13 +25,15 @@ _EXIT = "Exit status: 0 all well, 2 nothing could be done, 130 stopped."
 
 def add_evaluate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the parser."""
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "evaluate",
         help="judge a model on labelled pictures",
         description=_DESCRIPTION,
         epilog=_EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=evaluate)
+    add = parser.add_argument
     add("model", metavar="MODEL", help="name (see semclass models) or file of a model")
     add("data", metavar="DATA", help="folder of labelled pictures")
     add("--out", required=True, metavar="DIR", help="folder for the results; made when it is not there")
@@ -54,7 +56,7 @@ def evaluate(options: argparse.Namespace) -> int:
             model, options.data, options.out, device=options.device, batch=options.batch, progress=update
         )
     path = write_report(found, options.out, epochs)
-    print("\n".join(_summary(found, path)))
+    output.result("\n".join(_summary(found, path)))
     return 0
 
 
@@ -94,19 +96,16 @@ def _summary(found: "Evaluation", path: Path) -> list[str]:
 
 @contextmanager
 def _shown() -> Iterator["Progress"]:
-    """Show what is being done: a line that is written over in a terminal, a line for each step anywhere else."""
-    live, last = sys.stderr.isatty(), ""
+    """Show what is being done: a bar in a terminal, a line for each step anywhere else."""
+    live, last = output.is_live(), ""
+    with output.progress_bar() as shown:
+        task = shown.add_task("", total=None)
 
-    def update(what: str, done: int, total: int) -> None:
-        nonlocal last
-        if live:
-            print(f"\r\033[K{what}: {done:,} of {total:,}", end="", file=sys.stderr, flush=True)
-        elif what != last:
-            print(f"{what} ...", file=sys.stderr, flush=True)
-        last = what
+        def update(what: str, done: int, total: int) -> None:
+            nonlocal last
+            if what != last and not live:
+                output.message(f"{what} ...")
+            last = what
+            shown.update(task, description=what, completed=done, total=total)
 
-    try:
         yield update
-    finally:
-        if live:
-            print("\r\033[K", end="", file=sys.stderr, flush=True)

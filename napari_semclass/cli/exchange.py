@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from napari_semclass.cli import output
 from napari_semclass.cli.arguments import model_file, pixel_size, positive
 from napari_semclass.errors import SettingsError
 from napari_semclass.names import confusable, differing, text_of_path
@@ -25,13 +26,15 @@ the network are named. fastai's export.pkl is refused: see python -m semclass_tr
 
 def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `semclass export` to the commands."""
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "export",
         help="write a model for ONNX, torch.export, bioimage.io or WSInfer",
         description=_EXPORT,
         epilog="Exit status: 0 written and agreed, 2 nothing was written.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=export)
+    add = parser.add_argument
     add("model", metavar="MODEL", help="name (see semclass models) or file of a model")
     add("--to", required=True, choices=("onnx", "torch", "bioimageio", "wsinfer"), help="the format")
     add("--out", required=True, metavar="PATH", help="file to write (.onnx, .pt2, .zip); for wsinfer a folder")
@@ -41,13 +44,15 @@ def add_export(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
 
 def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `semclass import` to the commands."""
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "import",
         help="make a model of timm's or torchvision's weights",
         description=_IMPORT,
         epilog="Exit status: 0 the model is written, 2 nothing could be imported.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=import_)
+    add = parser.add_argument
     add("weights", metavar="WEIGHTS", help=".safetensors file, or a state dict saved by torch (.pth, .pt)")
     add("--backbone", required=True, metavar="NAME", help="timm's name of the network, such as resnet50")
     add("--categories", required=True, metavar="FILE|A,B,...", help="text file, one name a line; or names, with commas")
@@ -68,8 +73,8 @@ def export(options: argparse.Namespace) -> int:
 
     model = load_model(options.model)
     done = export_model(model, options.out, options.to, pixel_size=options.pixel_size, overwrite=options.overwrite)
-    print(f"{done.path}: {done.about}.")
-    print(f"Probabilities differ from the original's by at most {done.difference:.2g} on generated tiles.")
+    output.result(f"{done.path}: {done.about}.")
+    output.result(f"Probabilities differ from the original's by at most {done.difference:.2g} on generated tiles.")
     return 0
 
 
@@ -92,18 +97,18 @@ def import_(options: argparse.Namespace) -> int:
     )
     card = done.model.card
     steps = card.preprocessing
-    print(
+    output.result(
         f"{card.backbone} with {len(card.categories)} categories; tiles of {card.tile} px, "
         f"input {card.input_size} px, mean {steps.mean:g}, standard deviation {steps.std:g}."
     )
     if done.grey_difference is not None:
-        print(
+        output.result(
             "Grey tiles are standardised alike in all three channels: probabilities change by at most "
             f"{done.grey_difference:.2g} on generated tiles."
         )
     for forms in confusable(card.names):
-        print(f"{differing(forms)}, and are {len(forms)} categories; give them one name if they are the same.")
-    print(f"Not tested here: semclass evaluate says how good it is on your pictures.\n{text_of_path(out)}")
+        output.result(f"{differing(forms)}, and are {len(forms)} categories; give them one name if they are the same.")
+    output.result(f"Not tested here: semclass evaluate says how good it is on your pictures.\n{text_of_path(out)}")
     return 0
 
 

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from napari_semclass.cli import output
 from napari_semclass.errors import SemclassError, SettingsError
 from napari_semclass.names import printable
 
@@ -48,13 +49,15 @@ class Info:
 
 def add_info(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `semclass info` to the commands."""
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "info",
         help="pixel size, data bar and instrument of files",
         description=_INFO,
         epilog=_EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=info)
+    add = parser.add_argument
     add("paths", nargs="+", metavar="PATH", help="image file, folder or pattern")
     add("--json", action="store_true", help="print a JSON list with one object per file")
 
@@ -71,9 +74,10 @@ def info(options: argparse.Namespace) -> int:
         raise SettingsError(f"{where}: no images found; looked for {' '.join(SUFFIXES)} in it and below.")
     found = [info_of(each) for each in inputs]
     if options.json:
-        print(json.dumps([asdict(each) for each in found], indent=1, allow_nan=False))
+        output.result(json.dumps([asdict(each) for each in found], indent=1, allow_nan=False))
     else:
         _print_table(found)
+    output.check_delivered()
     return 1 if any(each.error for each in found) else 0
 
 
@@ -131,7 +135,6 @@ def _more_warnings(micrographs: "Sequence[Micrograph]") -> list[str]:
 
 
 def _print_table(found: Sequence[Info]) -> None:
-    from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
@@ -140,13 +143,10 @@ def _print_table(found: Sequence[Info]) -> None:
         table.add_column(title, overflow="fold")
     for each in found:
         table.add_row(*(Text(cell) for cell in _cells(each)))
-    console = Console(highlight=False)
-    if not console.is_terminal:  # a file has no width to keep to
-        console = Console(highlight=False, width=1000)
-    console.print(table)
+    output.table_console().print(table)
     for each in found:
         for text in [each.error] if each.error else each.warnings:
-            print(f"{each.file}: {'error: ' if each.error else ''}{text}")
+            output.result(f"{each.file}: {'error: ' if each.error else ''}{text}")
 
 
 def _cells(each: Info) -> list[str]:

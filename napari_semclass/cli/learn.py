@@ -2,6 +2,8 @@
 
 import argparse
 
+from napari_semclass.cli import output
+
 _LEARN = """\
 Learn the marks of a project that was made in the viewer (a folder that ends in .semclass): the same tiles, the same
 network, the same figures as in the Annotate tab. It takes seconds, as only a new last layer is fitted.
@@ -10,13 +12,15 @@ network, the same figures as in the Annotate tab. It takes seconds, as only a ne
 
 def add_learn(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `semclass learn` to the commands."""
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "learn",
         help="learn the marks of a project from the viewer",
         description=_LEARN,
         epilog="Exit status: 0 the model is written, 2 nothing could be learned.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=learn)
+    add = parser.add_argument
     add("project", metavar="PROJECT", help="folder of the project")
     add("--out", required=True, metavar="MODEL", help="model file to write (.safetensors), or a name to find it by")
     add("--model", metavar="NAME|FILE", help="network to learn on (default: the one chosen in the project)")
@@ -27,9 +31,6 @@ def add_learn(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
 def learn(options: argparse.Namespace) -> int:
     """Learn as the options say; return the exit status."""
     # Loaded when needed: --help must not wait for torch.
-    from rich.console import Console
-    from rich.progress import Progress
-
     from napari_semclass.annotate.learning import Looking, labelled_of_project, learn_labelled
     from napari_semclass.annotate.project import read_project
     from napari_semclass.classify.feature_cache import FeatureCache
@@ -45,11 +46,10 @@ def learn(options: argparse.Namespace) -> int:
     project = read_project(options.project)
     base = load_model(options.model or project.model or "starter")
     labelled = labelled_of_project(project, options.project, base.card)
-    console = Console(stderr=True, highlight=False)
     for item in labelled.used:
-        console.print(f"{item.name}: {labelled.counts()[item.number]:,} tiles", markup=False)
+        output.message(f"{item.name}: {labelled.counts()[item.number]:,} tiles")
     result = None
-    with Progress(console=console, transient=True, disable=not console.is_terminal) as shown:
+    with output.progress_bar() as shown:
         task = shown.add_task("looking at tiles", total=len(labelled))
 
         def told(news: Looking) -> None:
@@ -70,5 +70,5 @@ def learn(options: argparse.Namespace) -> int:
                 result = end.value
                 break
     save_model(result.model.network, result.model.card, out, half=False, familiar=result.model.familiar)
-    print(f"{result.sentence}\n{text_of_path(out)}")
+    output.result(f"{result.sentence}\n{text_of_path(out)}")
     return 0

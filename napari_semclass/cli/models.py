@@ -3,6 +3,7 @@
 import argparse
 from typing import TYPE_CHECKING
 
+from napari_semclass.cli import output
 from napari_semclass.errors import SettingsError
 
 if TYPE_CHECKING:
@@ -21,13 +22,15 @@ A model that was signed with Sigstore (sigstore sign MODEL) has a file MODEL.sig
 
 def add_models(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `semclass models` to the commands."""
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "models",
         help="list the models, or say where one comes from and check its signature",
         description=_MODELS,
         epilog="Exit status: 0 all well, 2 a model is not sound, or not signed as it should be.",
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=models)
+    add = parser.add_argument
     add("models", nargs="*", metavar="MODEL", help="name or file of a model")
     add("--signed-by", metavar="WHO", help="e-mail address, or address of a workflow, that must have signed")
     add("--issuer", metavar="URL", help="who must have vouched for WHO, such as https://github.com/login/oauth")
@@ -38,14 +41,16 @@ def models(options: argparse.Namespace) -> int:
     if bool(options.signed_by) != bool(options.issuer) or (options.signed_by and not options.models):
         raise SettingsError("--signed-by and --issuer are given together, and with the MODEL to check.")
     if options.models:
-        print("\n\n".join(_in_full(name, options.signed_by, options.issuer) for name in options.models))
+        output.result("\n\n".join(_in_full(name, options.signed_by, options.issuer) for name in options.models))
+        output.check_delivered()
         return 0
     # Loaded when needed: --help must not wait for torch.
     from napari_semclass.model import available_models, model_folder
 
     cards = available_models()
-    print("\n\n".join(_described(name, card) for name, card in cards.items()) or "No models found.")
-    print(f"\nYour own models (.safetensors) are looked for in {model_folder()}.")
+    output.result("\n\n".join(_described(name, card) for name, card in cards.items()) or "No models found.")
+    output.result(f"\nYour own models (.safetensors) are looked for in {model_folder()}.")
+    output.check_delivered()
     return 0
 
 

@@ -1,17 +1,16 @@
 """How a batch is followed on stderr: a bar in a terminal, a line for each file anywhere else."""
 
-import sys
 import time
 from contextlib import AbstractContextManager
 from types import TracebackType
 from typing import Protocol
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
 from rich.text import Text
 
 from napari_semclass.classify import BatchStep
 from napari_semclass.classify.record import Entry
+from napari_semclass.cli import output
 
 # Characters of a file's name beside the bar, so that all fits a terminal of 80 columns.
 _NAME = 24
@@ -27,7 +26,7 @@ class Follower(Protocol):
 
 def progress(files: int) -> AbstractContextManager[Follower]:
     """Follow a batch of so many files in the way that suits stderr."""
-    return _Bar(files) if sys.stderr.isatty() else _Lines(files)
+    return _Bar(files) if output.is_live() else _Lines(files)
 
 
 def share(value: float) -> str:
@@ -52,8 +51,7 @@ class _Lines:
     def update(self, step: BatchStep) -> None:
         if step.finished:
             self._finished += 1
-            line = f"[{self._finished}/{self._files}] {step.entry.file}: {_outcome(step.entry)}"
-            print(line, file=sys.stderr, flush=True)
+            output.message(f"[{self._finished}/{self._files}] {step.entry.file}: {_outcome(step.entry)}")
 
 
 class _Bar:
@@ -64,15 +62,13 @@ class _Bar:
         self._shown = 0.0
         self._now = BatchStep(_NOTHING, -1)  # of the micrograph at hand
         self._started = time.monotonic()
-        self._progress = Progress(
+        self._progress = output.progress_bar(
             TextColumn("{task.description}", markup=False),
             BarColumn(bar_width=14),
             MofNCompleteColumn(),
-            TextColumn("· {task.fields[rate]} ·", markup=False),
+            TextColumn("| {task.fields[rate]} |", markup=False),
             TimeRemainingColumn(),
             TextColumn("left", markup=False),
-            console=Console(stderr=True),
-            transient=True,
         )
         self._task = self._progress.add_task("", total=files, rate="starting")
 
@@ -93,15 +89,15 @@ class _Bar:
         now = BatchStep(_NOTHING, -1) if self._now.finished else self._now
         rate = (self._tiles + now.done) / max(1e-9, time.monotonic() - self._started)
         self._shown = max(self._shown, self._files + now.done / max(1, now.total))
-        name = step.entry.file
+        name = output.printable(step.entry.file)
         self._progress.update(
             self._task,
             completed=self._shown,
-            description=name if len(name) <= _NAME else f"…{name[1 - _NAME :]}",
+            description=name if len(name) <= _NAME else f"...{name[3 - _NAME :]}",
             rate=f"{rate:,.0f} tiles/s",
         )
         if step.entry.status == "failed":
-            self._progress.console.print(Text(f"{name}: {_outcome(step.entry)}"), style="red", highlight=False)
+            self._progress.console.print(Text(f"{name}: {_outcome(step.entry)}"), style="red")
 
 
 def _outcome(entry: Entry) -> str:

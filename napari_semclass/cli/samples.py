@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semclass.cli import output
 from napari_semclass.errors import OutputError
 from napari_semclass.writing import replacing
 
@@ -25,12 +26,14 @@ _SHAPE, _MOSAIC = (480, 640), (1024, 1536)
 
 def add_samples(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add `semclass samples` to the commands."""
-    commands.add_parser(
+    parser = commands.add_parser(
         "samples",
         help="draw synthetic micrographs to practise on",
         description=_SAMPLES,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument("out", metavar="DIR", help="folder for the pictures; made when it is not there")
+    )
+    parser.set_defaults(func=samples)
+    parser.add_argument("out", metavar="DIR", help="folder for the pictures; made when it is not there")
 
 
 def samples(options: argparse.Namespace) -> int:
@@ -50,7 +53,7 @@ def samples(options: argparse.Namespace) -> int:
         pixels, _ = synthetic_mosaic(_MOSAIC, seed=seed, categories=_CATEGORIES)
         _write(pixels, folder / "mosaics" / f"mosaic_{seed + 1}.png")
     labelled, test = (len(_CATEGORIES) * len(seeds) for seeds in _SPECIMENS.values())
-    print(
+    output.result(
         f"In {folder}: labelled/ ({labelled} pictures of {', '.join(_CATEGORIES)}), test/ ({test}) and mosaics/ "
         f"({_MOSAICS}). They are synthetic: figures on them say nothing about real micrographs."
     )

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from napari_semclass.cli import output
 from napari_semclass.cli.arguments import model_file
 from napari_semclass.errors import OutputError
 from napari_semclass.names import existing, text_of_path
@@ -24,18 +25,23 @@ Train a model on labelled pictures: a folder for each category, train/ and valid
 The run has a folder beside the model (MODEL.run) with its plan, events, checkpoint and log. Ctrl-C stops it after the
 present batch; --resume goes on from there.
 """
-_EXIT = "Exit status: 0 the model is written, 1 stopped (resume it), 2 nothing could be done or training failed."
+_EXIT = """\
+Exit status: 0 the model is written, 1 it was stopped elsewhere, as by the viewer, 2 nothing could be done or training
+failed, 130 stopped with Ctrl-C, 143 stopped by SIGTERM. A run that was stopped can be resumed.
+"""
 
 
 def add_train(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the command to the parser."""
-    add = commands.add_parser(
+    parser = commands.add_parser(
         "train",
         help="train a model on labelled pictures",
         description=_DESCRIPTION,
         epilog=_EXIT,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-    ).add_argument
+    )
+    parser.set_defaults(func=train)
+    add = parser.add_argument
     add("data", metavar="DATA", help="folder of labelled pictures")
     add("--out", required=True, metavar="MODEL", help="model file to write (.safetensors), or a name to find it by")
     add("--recipe", default="progressive", metavar="NAME|FILE", help="recipe or plan file (default: %(default)s)")
@@ -55,7 +61,7 @@ def train(options: argparse.Namespace) -> int:
     from napari_semclass.learn.events import Estimated, Suggested
     from napari_semclass.learn.plan import changed, read_plan
     from napari_semclass.learn.run import Run
-    from napari_semclass.retrain import fetch_weights, new_task, start
+    from napari_semclass.retrain import end, fetch_weights, new_task, start
 
     out = model_file(options.out)
     run = Run(out.with_suffix(".run"))
@@ -74,12 +80,16 @@ def train(options: argparse.Namespace) -> int:
                 try:
                     return show(trial, process, until=Suggested if options.find_lr else Estimated)
                 finally:  # what it still writes goes into a folder that is cleared away here
-                    process.terminate()
-                    process.wait()
+                    end(process)
         _make_room(run, out, overwrite=options.overwrite)
         run.create(plan, task)
     position = run.events_file.stat().st_size if run.events_file.exists() else 0
-    return show(run, start(run), position=position)
+    try:
+        process = start(run)
+    except KeyboardInterrupt:
+        run.ask("stop")  # it may be there already, and then stops before it learns anything
+        raise
+    return show(run, process, position=position)
 
 
 def _make_room(run: "Run", out: Path, *, overwrite: bool) -> None:
@@ -102,10 +112,10 @@ def _came_to_nothing(run: "Run") -> bool:
 
 def _agreed(download: "Download") -> bool:
     """Ask on the terminal; without one, the answer is no."""
-    if not sys.stdin.isatty():
-        print(f"{download.name} would be downloaded; use --yes to agree.", file=sys.stderr)
+    if sys.stdin is None or not sys.stdin.isatty():
+        output.message(f"{download.name} would be downloaded; use --yes to agree.")
         return False
     size = f"{download.size_bytes / 1e6:,.0f} MB" if download.size_bytes else "unknown size"
     checked = "" if download.checked else " Its checksum is not known yet and will be recorded."
-    print(f"Download {download.name} ({size}, {download.licence}) from {download.url}?{checked}", file=sys.stderr)
-    return input("[y/N] ").strip().lower() in ("y", "yes")
+    output.message(f"Download {download.name} ({size}, {download.licence}) from {download.url}?{checked} [y/N]")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")

@@ -145,7 +145,7 @@ class Run:
         try:
             status = Status("starting", pid, psutil.Process(pid).create_time(), time.time())
             with self.status_file.open("x", encoding="utf-8") as file:
-                json.dump(asdict(status), file)
+                file.write(json_text(asdict(status)))
         except (OSError, psutil.Error):  # there is a status already, the process has ended, or the disk is full
             return
 

@@ -4,6 +4,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -94,8 +95,9 @@ class Training:
                 self.watch.tell(found[1])
             # A process that has just begun clears away what was asked of an earlier one, so it is asked again.
             if stop.is_set() and (not asked or (found is not None and isinstance(found[1], Planned))):
-                asked = True
-                self.run.ask("stop")
+                with suppress(OSError):  # on a full disk; it is asked again
+                    self.run.ask("stop")
+                    asked = True
                 if self.watch.stage is None:  # it has learned nothing yet
                     cut_short(self.run)
             if time.monotonic() - told > _EVERY_S:

@@ -18,7 +18,7 @@ from napari_semclass.learn.events import Estimated, Event, Failed, Finished, Sto
 from napari_semclass.learn.model_names import taken_names
 from napari_semclass.learn.plan import Plan
 from napari_semclass.learn.run import Run
-from napari_semclass.retrain import fetch_weights, follow, new_task, start
+from napari_semclass.retrain import end, fetch_weights, follow, new_task, start
 
 _SUFFIX = ".safetensors"
 _AT_ONCE = 500  # events told together
@@ -174,8 +174,7 @@ def estimate_job(order: Order, stop: threading.Event) -> Generator[str | Downloa
                 if found is not None and isinstance(found[1], Failed):
                     raise OutputError(found[1].sentence)
         finally:
-            process.terminate()
-            process.wait()
+            end(process)
 
 
 def resume_job(run: Run, stop: threading.Event) -> Generator[Begun, None, None]:

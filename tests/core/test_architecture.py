@@ -15,6 +15,7 @@ MAY_IMPORT = {
     "errors": set(),
     "names": set(),
     "memory": set(),
+    "process": set(),
     "writing": {"errors", "names"},
     "micrograph": {"errors", "names"},
     "showing": set(),
@@ -30,7 +31,7 @@ MAY_IMPORT = {
     "retrain": {"errors", "names", "learn", "downloads"},
     "cli": {
         *("errors", "writing", "micrograph", "model", "classify", "learn", "annotate", "samples", "downloads"),
-        *("retrain", "exchange", "viewer", "memory", "names"),
+        *("retrain", "exchange", "viewer", "memory", "names", "process"),
     },
     "notebook": {"errors", "names", "micrograph", "model", "classify", "learn", "annotate", "downloads", "retrain"},
     "viewer": {

@@ -23,6 +23,7 @@ from torch import Tensor
 from napari_semclass.errors import ModelError, OutputError, SemclassError
 from napari_semclass.model import build_network
 from napari_semclass.model.tensors import read_weights
+from napari_semclass.process import begin_process
 from napari_semclass.writing import replacing
 from semclass_training.weight_files import put_weights
 
@@ -138,11 +139,17 @@ def _read(source: Path, trusted: bool) -> Converted:
         command = [sys.executable, "-m", "semclass_training.unpickle", str(source.resolve()), str(target)]
         try:
             ended = subprocess.run(  # noqa: S603 - as its user vouched for it
-                command, capture_output=True, stdin=subprocess.DEVNULL, timeout=60 * _MINUTES, check=False
+                command,
+                capture_output=True,
+                encoding="utf-8",
+                errors="backslashreplace",
+                stdin=subprocess.DEVNULL,
+                timeout=60 * _MINUTES,
+                check=False,
             )
         except subprocess.TimeoutExpired as error:
             raise ModelError(f"{source}: fastai could not open it within {_MINUTES} minutes.") from error
-        lines = ended.stderr.decode("utf-8", "backslashreplace").strip().splitlines()
+        lines = ended.stderr.strip().splitlines()
         said = (lines or [f"exit status {ended.returncode}"])[-1][:300]
         try:  # not by its exit status: the file has had that process to itself
             with safe_open(target, framework="pt") as file:
@@ -189,4 +196,5 @@ def _summary(found: Converted, out: str, backbone: str) -> list[str]:
 
 
 if __name__ == "__main__":
+    begin_process()
     sys.exit(main())
