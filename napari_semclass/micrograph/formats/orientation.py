@@ -51,7 +51,9 @@ def upright_metadata(metadata: Metadata, height: int, orientation: int) -> Metad
     bar = metadata.data_bar
     if orientation > 4:
         size = metadata.pixel_size
-        lost = ("The data bar is known to be at a side of the turned picture, where it is not left out.",) if bar else ()
+        lost = (
+            ("The data bar is known to be at a side of the turned picture, where it is not left out.",) if bar else ()
+        )
         return replace(
             metadata,
             pixel_size=size and (size[1], size[0]),

@@ -1,4 +1,4 @@
-"""PNG, JPEG, BMP, JPEG 2000, GIF, WebP and the PNM family: pictures that are decoded as a whole, with all their bits."""
+"""PNG, JPEG, BMP, JPEG 2000, GIF, WebP and the PNM family: decoded as a whole, with all their bits."""
 
 import re
 import warnings
@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from napari_semclass.errors import MicrographError
 from napari_semclass.micrograph.formats import orientation
-from napari_semclass.micrograph.formats.forms import Form, colours_of_inks, full, looked_up, palette_levels
+from napari_semclass.micrograph.formats.forms import colours_of_inks, full, looked_up, palette_levels
 from napari_semclass.micrograph.formats.image import Facts, Image, joined
 from napari_semclass.micrograph.formats.pnm import is_pnm, pnm_header, pnm_pixels
 from napari_semclass.micrograph.formats.presence import Inventory, proven
@@ -161,13 +161,10 @@ def _without_key(pixels: NDArray[Any], key: Any, mode: str, path: Path) -> Decod
 
 
 def _of_palette(picture: Any, transparency: Any) -> Decoded:
-    mode = picture.palette.mode
-    raw = np.frombuffer(picture.palette.tobytes(), np.uint8).reshape(-1, len(mode))
-    entries = np.zeros((256, 3), np.uint8)
-    entries[: len(raw)] = raw[:, :3]
-    numbers = np.asarray(picture)
-    levels = palette_levels(entries if not len(raw) else np.concatenate([raw[:, :3], entries[len(raw) :]])[: len(raw)])
-    pixels = looked_up(levels)(numbers)
+    numbers = np.asarray(picture)  # this loads the palette, too
+    mode = "RGBA" if picture.palette.mode == "RGBA" else "RGB"
+    raw = np.array(picture.getpalette(mode), np.uint8).reshape(-1, len(mode))
+    pixels = looked_up(palette_levels(raw[:, :3]))(numbers)
     opacities = np.full(256, 255, np.uint8)
     if mode == "RGBA":
         opacities[: len(raw)] = raw[:, 3]
@@ -177,9 +174,8 @@ def _of_palette(picture: Any, transparency: Any) -> Decoded:
         opacities[transparency] = 0
     if opacities[: len(raw)].min(initial=255) == 255:
         return Decoded(pixels)
-    both = Form(None, 1, None).applied(pixels, has_samples=False)
-    both = both if both.ndim == 3 else both[..., None]
-    return Decoded(np.concatenate([both, opacities[numbers][..., None]], axis=-1), opacity=True)
+    colours = pixels if pixels.ndim == 3 else pixels[..., None]
+    return Decoded(np.concatenate([colours, opacities[numbers][..., None]], axis=-1), opacity=True)
 
 
 def _by_imagecodecs(codec: str, path: Path, picture: Any) -> Decoded:
@@ -189,7 +185,9 @@ def _by_imagecodecs(codec: str, path: Path, picture: Any) -> Decoded:
     pixels = np.asarray(getattr(imagecodecs, codec)(path.read_bytes()))
     samples = pixels.shape[2] if pixels.ndim == 3 else 1
     if pixels.shape[:2] != (picture.height, picture.width) or samples > 4:
-        raise MicrographError(f"{path}: is damaged ({pixels.shape} pixels are not what its header says); copy it again.")
+        raise MicrographError(
+            f"{path}: is damaged ({pixels.shape} pixels are not what its header says); copy it again."
+        )
     return Decoded(pixels, opacity=samples in (2, 4))
 
 

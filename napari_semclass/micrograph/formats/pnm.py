@@ -105,7 +105,7 @@ def pnm_pixels(path: Path, header: PnmHeader) -> NDArray[np.generic]:
         values = np.unpackbits(packed.reshape(header.height, row), axis=1)[:, : header.width].ravel()
     else:
         dtype = _dtype(header)
-        values = np.frombuffer(content[: count * dtype.itemsize], dtype.newbyteorder("=") if dtype.itemsize == 1 else dtype)
+        values = np.frombuffer(content[: min(count, len(content) // dtype.itemsize) * dtype.itemsize], dtype)
     return _shaped(values, header, count)
 
 
@@ -120,7 +120,7 @@ def _shaped(values: NDArray[np.generic], header: PnmHeader, count: int) -> NDArr
         raise ValueError(f"it is cut short: it holds {values.size:,} of {count:,} values")
     if header.kind in (b"P1", b"P4"):
         values = values == 0  # 1 is black
-    elif header.kind not in (b"Pf", b"PF") and (values.max() > header.most or values.min() < 0):  # type: ignore[operator]
+    elif header.kind not in (b"Pf", b"PF") and (values.max() > header.most or values.min() < 0):
         raise ValueError(f"a pixel is above its highest value, {header.most:g}")
     shape = (header.height, header.width) if header.samples == 1 else (header.height, header.width, header.samples)
     native = np.float32 if header.kind in (b"Pf", b"PF") else np.uint8 if header.most < 256 else np.uint16

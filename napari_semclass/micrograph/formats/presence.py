@@ -7,7 +7,6 @@ as having no data.
 """
 
 from dataclasses import dataclass
-from math import prod
 from pathlib import Path
 from typing import Any
 
@@ -29,8 +28,8 @@ class Inventory:
         That the header states, and the array must have.
     blocks : int
         Strips, tiles or chunks that make up the image; 1 for a format that is decoded as a whole.
-    absent : frozenset of tuple of int
-        Places (one number per axis, in blocks) of those that are not stored, where the format allows that.
+    stored : array of bool or None
+        Whether each block along each axis is stored, where the format may leave some out; None where it may not.
     lacking : int
         How many are not stored, where it does not.
     ends_at : int
@@ -41,7 +40,7 @@ class Inventory:
 
     shape: tuple[int, ...]
     blocks: int = 1
-    absent: frozenset[tuple[int, ...]] = frozenset()
+    stored: NDArray[np.bool_] | None = None
     lacking: int = 0
     ends_at: int = 0
     file_bytes: int = 0
@@ -80,8 +79,8 @@ def proven(array: Any, inventory: Inventory, path: Path) -> ProvenPixels:
             f"{path}: is damaged (its header says {_text(inventory.shape)} pixels, {_text(array.shape)} are there); "
             "copy it again."
         )
-    if inventory.absent:
-        return ProvenPixels(_WithOpacity(array, inventory.absent), has_opacity=True, proof=_PROOF)
+    if inventory.stored is not None and not inventory.stored.all():
+        return ProvenPixels(_WithOpacity(array, inventory.stored), has_opacity=True, proof=_PROOF)
     return ProvenPixels(array, has_opacity=False, proof=_PROOF)
 
 
@@ -97,23 +96,17 @@ def _text(shape: tuple[int, ...]) -> str:
 class _WithOpacity:
     """A chunked array with a last axis of level and opacity, which is 0 where a chunk is not stored."""
 
-    def __init__(self, array: Any, absent: frozenset[tuple[int, ...]]) -> None:
-        self._array = array
+    def __init__(self, array: Any, stored: NDArray[np.bool_]) -> None:
+        self._array, self._stored = array, stored
         self.shape = (*array.shape, 2)
         self.dtype = np.dtype(array.dtype)
-        # A shard is what is stored or not; chunks within it are what is read.
-        self._edges = tuple(int(edge) for edge in getattr(array, "shards", None) or array.chunks)
         self.chunks = (*array.chunks, 2)
-        counts = [-(-length // edge) for length, edge in zip(array.shape, self._edges, strict=True)]
-        self._stored = np.ones(counts, dtype=bool)
-        for place in absent:
-            self._stored[place] = False
 
     def __getitem__(self, box: Any) -> NDArray[Any]:
         box = box if isinstance(box, tuple) else (box,)
         levels = np.asarray(self._array[box[: self._array.ndim]])
         places = []
-        for axis, (length, edge) in enumerate(zip(self._array.shape, self._edges, strict=True)):
+        for axis, (length, edge) in enumerate(zip(self._array.shape, self._array.chunks, strict=True)):
             part = box[axis] if axis < len(box) else slice(None)
             numbers = np.arange(length)[part] // edge
             places.append(np.atleast_1d(numbers))
@@ -124,8 +117,3 @@ class _WithOpacity:
 
 def _opaque(dtype: np.dtype[Any]) -> Any:
     return np.iinfo(dtype).max if dtype.kind in "ui" else 1
-
-
-def count_blocks(shape: tuple[int, ...], edges: tuple[int, ...]) -> int:
-    """How many blocks of these edges cover the shape."""
-    return prod(-(-length // edge) for length, edge in zip(shape, edges, strict=True))

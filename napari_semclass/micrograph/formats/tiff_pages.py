@@ -75,7 +75,7 @@ class TiffImage:
 
     @property
     def axes(self) -> str:
-        """tifffile's letters of the axes; Y, X and S mean rows, columns and samples."""
+        """Letters of the axes, as tifffile names them; Y, X and S mean rows, columns and samples."""
         return str(self.series.axes) if self.complete else f"I{self.keyframe.axes}"
 
     @property

@@ -2,14 +2,18 @@
 
 from collections.abc import Mapping
 from functools import partial
-from itertools import product
+from math import prod
 from pathlib import Path
 from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from napari_semclass.errors import MicrographError
 from napari_semclass.micrograph.formats.blocks import refuse_huge_blocks
 from napari_semclass.micrograph.formats.image import Facts, Image, joined
-from napari_semclass.micrograph.formats.presence import Inventory, count_blocks, proven
+from napari_semclass.micrograph.formats.presence import Inventory, proven
+from napari_semclass.micrograph.formats.zarr_stock import stored_chunks
 from napari_semclass.micrograph.metadata import Metadata, guarded, ome_zarr_metadata
 
 
@@ -26,23 +30,23 @@ def read_zarr(path: Path) -> Image:
     array, metadata, note = _found(path)
     refuse_huge_blocks(array, path)
     limited = held(array, path)
-    absent = _absent(array)
-    pixels = proven(limited, Inventory(tuple(array.shape), _stored_blocks(array), absent=absent), path)
-    return Image(_facts(array, metadata, note, absent), pixels, alpha=pixels.has_opacity)
+    stored = stored_chunks(array, path)
+    pixels = proven(limited, Inventory(tuple(array.shape), stored.size, stored=stored), path)
+    return Image(_facts(array, metadata, note, stored), pixels, alpha=pixels.has_opacity)
 
 
 def zarr_facts(path: Path) -> Facts:
     """What a zarr folder says of its image."""
     array, metadata, note = _found(path)
-    return _facts(array, metadata, note, _absent(array))
+    return _facts(array, metadata, note, stored_chunks(array, path))
 
 
-def _facts(array: Any, metadata: Metadata, note: str, absent: frozenset[tuple[int, ...]]) -> Facts:
+def _facts(array: Any, metadata: Metadata, note: str, stored: NDArray[np.bool_]) -> Facts:
     height, width = (int(length) for length in array.shape[-2:]) if array.ndim >= 2 else (0, 0)
-    planes = count_blocks(tuple(array.shape[:-2]), (1,) * max(0, array.ndim - 2))
-    blocks = _stored_blocks(array)
-    lacking = f"{len(absent):,} of {blocks:,} chunks are not stored and count as no data (they read as {array.fill_value})"
-    return Facts((height, width), (metadata,) * planes, joined((note, lacking if absent else "")))
+    planes = prod(int(length) for length in array.shape[:-2])
+    absent = int(stored.size - stored.sum())
+    text = f"{absent:,} of {stored.size:,} chunks are not stored and count as no data (they read as {array.fill_value})"
+    return Facts((height, width), (metadata,) * planes, joined((note, text if absent else "")))
 
 
 def _found(path: Path) -> tuple[Any, Metadata, str]:
@@ -71,27 +75,11 @@ def _finest(path: Path, group: Any, scales: Mapping[str, Any]) -> tuple[Any, Met
     levels = scales["datasets"]
     name = levels[0]["path"]
     if name not in group:
-        raise MicrographError(f"{path}: lacks its full resolution (level {name!r} is not in the folder); copy it again.")
+        raise MicrographError(
+            f"{path}: lacks its full resolution (level {name!r} is not in the folder); copy it again."
+        )
     note = f"level 0 of {len(levels)} (full resolution) is used" if len(levels) > 1 else ""
     return group[name], guarded(partial(ome_zarr_metadata, scales)), note
-
-
-def _edges(array: Any) -> tuple[int, ...]:
-    """Sides of what is stored in one piece: shards where there are some, else chunks."""
-    return tuple(int(edge) for edge in getattr(array, "shards", None) or array.chunks)
-
-
-def _stored_blocks(array: Any) -> int:
-    return count_blocks(tuple(array.shape), _edges(array))
-
-
-def _absent(array: Any) -> frozenset[tuple[int, ...]]:
-    """Places of chunks (or shards) that are not stored; zarr reads them as the fill value."""
-    folder = Path(str(array.store_path.store.root)) / array.path
-    counts = [-(-length // edge) for length, edge in zip(array.shape, _edges(array), strict=True)]
-    names = {file.relative_to(folder).as_posix() for file in folder.rglob("*") if file.is_file()}
-    places = product(*(range(count) for count in counts))
-    return frozenset(place for place in places if array.metadata.encode_chunk_key(place) not in names)
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:
