@@ -16,6 +16,7 @@ from napari_semclass.errors import MicrographError
 from napari_semclass.micrograph.formats import orientation
 from napari_semclass.micrograph.formats.forms import colours_of_inks, full, looked_up, palette_levels
 from napari_semclass.micrograph.formats.image import Facts, Image, joined
+from napari_semclass.micrograph.formats.jpeg import deep_jpeg, deep_pixels
 from napari_semclass.micrograph.formats.pnm import is_pnm, pnm_header, pnm_pixels
 from napari_semclass.micrograph.formats.presence import Inventory, proven
 from napari_semclass.micrograph.metadata import Metadata, guarded, picture_metadata
@@ -48,6 +49,10 @@ def read_picture(path: Path) -> Image:
         header = pnm_header(path)
         decoded = Decoded(pnm_pixels(path, header), header.alpha)
         return _image(decoded, picture_facts(path), 1, (header.height, header.width), path)
+    deep = deep_jpeg(path)
+    if deep is not None:
+        decoded = Decoded(deep_pixels(path, deep))
+        return _image(decoded, picture_facts(path), 1, (deep.height, deep.width), path)
     with _opened(path) as picture:
         facts = _facts(picture, path, upright=True)
         turn = orientation.known(picture.getexif().get(orientation.TAG))
@@ -58,8 +63,8 @@ def read_picture(path: Path) -> Image:
 
 def picture_facts(path: Path, *, upright: bool = True) -> Facts:
     """What a picture says of itself; with `upright` False, of its rows and columns as they are stored."""
-    if _is_pnm(path):
-        header = pnm_header(path)
+    header = pnm_header(path) if _is_pnm(path) else deep_jpeg(path)
+    if header is not None:
         shape = header.height, header.width
         found = guarded(lambda: sidecar_metadata(path, shape) or Metadata())
         return Facts(shape, (guarded(partial(with_reason, found)),))

@@ -9,8 +9,8 @@ import pytest
 import tifffile
 import zarr
 
-from napari_semclass.cli.info import info_of
 from napari_semclass.classify.inputs import Input
+from napari_semclass.cli.info import info_of
 from napari_semclass.errors import MicrographError
 from napari_semclass.micrograph import open_micrographs, read_header
 from napari_semclass.micrograph.formats import READERS, Image, tiff
@@ -154,7 +154,7 @@ def test_a_tiff_with_a_sparse_block_is_refused(tmp_path, monkeypatch, options, t
             if code in file.pages[0].tags:
                 values = list(file.pages[0].tags[code].value)
                 file.pages[0].tags[code].overwrite([*values[:2], 0, *values[3:]])
-    with pytest.raises(MicrographError, match="of 12 blocks|of 6 blocks|cannot be read"):
+    with pytest.raises(MicrographError, match=r"of 12 blocks|of 6 blocks|cannot be read"):
         open_micrographs(path)[0].read(0, HEIGHT, 0, WIDTH)
 
 

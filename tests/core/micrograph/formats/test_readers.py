@@ -251,6 +251,17 @@ def test_jpeg_2000_keeps_all_bits(tmp_path, samples, dtype, bits, codec):
     np.testing.assert_array_equal(read(tmp_path / f"a.{codec}"), stored)
 
 
+@pytest.mark.parametrize("samples", [(), (3,)])
+def test_jpeg_of_12_bits_keeps_them(tmp_path, samples):
+    y, x = np.mgrid[:HEIGHT, :WIDTH]
+    stored = np.rint((np.sin(x / 9) * np.cos(y / 6) + 1) * 2047).astype(np.uint16)
+    stored = np.stack([stored] * 3, axis=-1) if samples else stored
+    (tmp_path / "a.jpg").write_bytes(imagecodecs.jpeg8_encode(stored, level=99, bitspersample=12))
+    found = read(tmp_path / "a.jpg")
+    assert len(np.unique(found)) > 256
+    assert np.abs(found.astype(int) - stored).max() < 24
+
+
 @pytest.mark.parametrize("most", [1, 100, 255, 1023, 4095, 65535])
 @pytest.mark.parametrize(
     ("kind", "samples"), [("P2", ()), ("P3", (3,)), ("P5", ()), ("P6", (3,)), ("P7", (2,)), ("P7", (4,))]
