@@ -22,7 +22,6 @@ class JpegHeader:
     height: int
     width: int
     samples: int
-    lossless: bool
 
 
 def deep_jpeg(path: Path) -> JpegHeader | None:
@@ -36,7 +35,7 @@ def deep_jpeg(path: Path) -> JpegHeader | None:
             bits, samples = start[at + 4], start[at + 9]
             height, width = (int.from_bytes(start[at + i : at + i + 2], "big") for i in (5, 7))
             deep = bits > 8 or marker == _FRAMES[-1]
-            return JpegHeader(bits, height, width, samples, marker == _FRAMES[-1]) if deep else None
+            return JpegHeader(bits, height, width, samples) if deep else None
         at += 2 + length
     return None
 
@@ -51,11 +50,9 @@ def deep_pixels(path: Path, header: JpegHeader) -> NDArray[Any]:
     """
     import imagecodecs
 
+    if header.height * header.width * header.samples > _MOST_SAMPLES:
+        raise ValueError(f"its header says {header.width:,} x {header.height:,} pixels; convert it to a tiled TIFF")
     content = path.read_bytes()
     if _END not in content[max(0, content.rfind(_SCAN)) :]:
         raise ValueError("it is cut short")
-    if header.height * header.width * header.samples > _MOST_SAMPLES:
-        raise ValueError(f"its header says {header.width:,} x {header.height:,} pixels; convert it to a tiled TIFF")
-    if header.lossless:
-        return np.asarray(imagecodecs.jpegsof3_decode(content))
-    return np.asarray(imagecodecs.jpeg8_decode(content, bitspersample=header.bits))
+    return np.asarray(imagecodecs.jpeg_decode(content, bitspersample=header.bits))
