@@ -144,7 +144,8 @@ def _stored(source: Source, copy: Path) -> tuple[Path, GreyRange | None]:
     """A file that holds just this plane, and its grey range if a reader of that file would find another one."""
     path, opened = source.path, _own_file(source)
     if path is None or opened is None:
-        write_tiff(source.micrograph.pixels, copy, rgb=source.micrograph.rgb, name=source.name)
+        own = source.micrograph
+        write_tiff(own.pixels, copy, rgb=own.rgb, alpha=own.alpha, name=source.name)
         path, opened = copy, open_micrographs(copy)[0]
     same = opened.data_bars == source.micrograph.data_bars
     return path.resolve(), None if same else _grey(source.micrograph)
@@ -246,7 +247,8 @@ def _save(crop: NDArray[Any], stem: Path) -> Path:
     values = crop.view(np.uint8) if crop.dtype == bool else crop
     if not (values.dtype == np.uint8 or (values.dtype == np.uint16 and values.ndim == 2)):
         path = stem.with_name(f"{stem.name}.tif")
-        write_tiff(values, path, rgb=values.ndim == 3, name=stem.name)
+        samples = values.shape[2] if values.ndim == 3 else 1
+        write_tiff(values, path, rgb=samples > 2, alpha=samples in (2, 4), name=stem.name)
         return path.resolve()
     path = stem.with_name(f"{stem.name}.png")
     with replacing(path) as temporary:

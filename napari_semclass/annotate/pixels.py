@@ -16,17 +16,19 @@ _SIDE = 512  # of the tiles in the file
 _BIG_BYTES = 2_000_000_000  # from here on TIFF needs 64-bit offsets, whatever compression saves
 
 
-def write_tiff(pixels: Any, path: Path, *, rgb: bool, name: str) -> None:
+def write_tiff(pixels: Any, path: Path, *, rgb: bool, alpha: bool = False, name: str) -> None:
     """Write an image, band by band; `open_micrographs` gives its planes back as they are.
 
     Parameters
     ----------
-    pixels : array (…, height, width) or (…, height, width, 3 or 4)
+    pixels : array (…, height, width) or (…, height, width, 2, 3 or 4)
         numpy, dask or zarr; bool becomes uint8.
     path : Path
         Replaced whole, or not at all.
     rgb : bool
         Whether the last axis holds colour channels.
+    alpha : bool
+        Whether the last of a pixel's samples is its opacity.
     name : str
         Of the image, for messages.
 
@@ -44,11 +46,12 @@ def write_tiff(pixels: Any, path: Path, *, rgb: bool, name: str) -> None:
     with replacing(path) as temporary:
         tifffile.imwrite(
             temporary,
-            _tiles(pixels, shape, dtype, rgb, name),
+            _tiles(pixels, shape, dtype, rgb or alpha, name),
             shape=shape,
             dtype=dtype,
             photometric="rgb" if rgb else "minisblack",
-            planarconfig="contig" if rgb else None,
+            planarconfig="contig" if rgb or alpha else None,
+            extrasamples=["unassalpha"] if alpha else None,
             tile=(_SIDE, _SIDE),
             compression="zlib",
             compressionargs={"level": 1},
@@ -72,9 +75,11 @@ def read_box(pixels: Any, box: Any, name: str) -> NDArray[Any]:
         raise MicrographError(f"{name}: pixels cannot be read ({brief(error)}).") from error
 
 
-def _tiles(pixels: Any, shape: tuple[int, ...], dtype: np.dtype[Any], rgb: bool, name: str) -> Iterator[NDArray[Any]]:
+def _tiles(
+    pixels: Any, shape: tuple[int, ...], dtype: np.dtype[Any], has_samples: bool, name: str
+) -> Iterator[NDArray[Any]]:
     """The file's tiles in its order; each is as large as the others, zeros beyond the edge."""
-    leading = shape[: -3 if rgb else -2]
+    leading = shape[: -3 if has_samples else -2]
     height, width = shape[len(leading) : len(leading) + 2]
     for plane in np.ndindex(*leading):
         for top in range(0, height, _SIDE):

@@ -114,4 +114,4 @@ def _stamp(path: str) -> tuple[int, int] | None:
 @lru_cache(maxsize=256)
 def _read(path: str, _stamp: tuple[int, int]) -> Header | None:
     # Some milliseconds, once for each file: napari has just read all of it.
-    return read_header(path)
+    return read_header(path, upright=False)

@@ -71,6 +71,8 @@ def _image(micrograph: Micrograph, pair: str) -> LayerData:
     keywords = {"name": _name(micrograph), "metadata": {READER_KEY: said}, "rgb": micrograph.rgb}
     whole = isinstance(micrograph.pixels, np.ndarray) or not hasattr(micrograph.pixels, "ndim")
     pixels = micrograph.pixels[:, :] if whole else micrograph.pixels
+    if micrograph.alpha and not micrograph.rgb:  # napari knows an opacity of colours only
+        pixels = pixels[..., 0]
     return pixels, {**keywords, **_placed(known.pixel_size)}, "image"
 
 

@@ -15,7 +15,10 @@ from napari_semclass.viewer.layers import Overlay, show_result, target_of
 def show_prediction(micrograph: Micrograph, prediction: Prediction) -> None:
     """Open napari with the micrograph, its overlay and the dock; returns when the window is closed."""
     viewer = napari.Viewer(title="SEM classifier")
-    layer = viewer.add_image(micrograph.pixels, name=Path(micrograph.name).name, rgb=micrograph.rgb)
+    pixels = micrograph.pixels
+    if micrograph.alpha and not micrograph.rgb:  # napari knows an opacity of colours only
+        pixels = pixels[:, :][..., 0]
+    layer = viewer.add_image(pixels, name=Path(micrograph.name).name, rgb=micrograph.rgb)
     cells = prediction.cells()
     data = label_pixels([cells], prediction.grid.shape, (), len(prediction.answers))
     summary = Summary.of(prediction, cells)

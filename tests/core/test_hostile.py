@@ -36,7 +36,8 @@ from napari_semclass.learn.dataset import read_dataset
 from napari_semclass.learn.events import EventLog, Warned, read_events
 from napari_semclass.learn.plan import changed, read_plan, write_plan
 from napari_semclass.learn.run import Run
-from napari_semclass.micrograph import as_micrographs, files, open_micrographs
+from napari_semclass.micrograph import as_micrographs, open_micrographs
+from napari_semclass.micrograph.formats import blocks, tiff
 from napari_semclass.micrograph.headers import read_header
 from napari_semclass.model.file import load_model_file
 from semclass_training.checkpoint import read_memory
@@ -390,9 +391,9 @@ def test_what_would_unpack_to_gigabytes_is_refused_before(tmp_path, monkeypatch)
         open_micrographs(tmp_path / "b.zarr")
     flat = np.zeros((512, 512), np.uint8)
     tifffile.imwrite(tmp_path / "a.tif", flat, compression="zlib", rowsperstrip=512)
-    monkeypatch.setattr(files, "_EAGER_BYTES", 1)
+    monkeypatch.setattr(tiff, "_EAGER_BYTES", 1)
     assert open_micrographs(tmp_path / "a.tif")[0].read(0, 5, 0, 5).max() == 0
-    monkeypatch.setattr(files, "LARGEST_BLOCK_BYTES", 100_000)
+    monkeypatch.setattr(blocks, "LARGEST_BLOCK_BYTES", 100_000)
     with pytest.raises(MicrographError, match="save it in smaller chunks"):
         open_micrographs(tmp_path / "a.tif")
     tifffile.imwrite(tmp_path / "b.tif", flat, rowsperstrip=512)  # as long on disk as in memory: no bomb

@@ -31,6 +31,16 @@ def test_colours_come_back(tmp_path, channels):
     np.testing.assert_array_equal(opened.pixels, values)
 
 
+@pytest.mark.parametrize("channels", [2, 4])
+@pytest.mark.parametrize("dtype", ["uint8", "uint16", "float32"])
+def test_an_opacity_comes_back(tmp_path, channels, dtype):
+    values = np.random.default_rng(0).integers(0, 255, (520, 30, channels)).astype(dtype)
+    write_tiff(values, tmp_path / "a.tif", rgb=channels == 4, alpha=True, name="a")
+    (opened,) = open_micrographs(tmp_path / "a.tif")
+    assert (opened.rgb, opened.alpha) == (channels == 4, True)
+    np.testing.assert_array_equal(opened.pixels, values)
+
+
 def test_bits_become_bytes(tmp_path):
     values = np.random.default_rng(0).random((30, 40)) > 0.5
     write_tiff(values, tmp_path / "a.tif", rgb=False, name="a")

@@ -99,7 +99,7 @@ def test_a_pass_keeps_only_the_chunks_it_is_at(stored):
 
 
 def test_a_tiled_tiff_is_read_through_its_tiles(tmp_path, monkeypatch):
-    import napari_semclass.micrograph.files as files
+    import napari_semclass.micrograph.formats.tiff as files
 
     monkeypatch.setattr(files, "_EAGER_BYTES", 0)
     pixels = np.random.default_rng(0).integers(0, 255, (700, 900), dtype=np.uint8)

@@ -47,7 +47,7 @@ def test_a_tiff_stack_has_one_micrograph_per_page(tmp_path):
 
 
 def test_a_large_tiff_stays_on_disk(tmp_path, monkeypatch):
-    monkeypatch.setattr("napari_semclass.micrograph.files._EAGER_BYTES", 1000)
+    monkeypatch.setattr("napari_semclass.micrograph.formats.tiff._EAGER_BYTES", 1000)
     tifffile.imwrite(tmp_path / "t.tif", PICTURE, tile=(32, 32))
     (micrograph,) = open_micrographs(tmp_path / "t.tif")
     assert not isinstance(micrograph.pixels, np.ndarray)
@@ -132,7 +132,7 @@ def test_a_name_too_long_for_the_disk_is_no_file(tmp_path):
 @pytest.mark.parametrize("eager", [True, False])
 def test_numbers_that_are_no_grey_levels_become_them(tmp_path, monkeypatch, eager):
     if not eager:
-        monkeypatch.setattr("napari_semclass.micrograph.files._EAGER_BYTES", 10)
+        monkeypatch.setattr("napari_semclass.micrograph.formats.tiff._EAGER_BYTES", 10)
     tifffile.imwrite(tmp_path / "negative.tif", 255 - PICTURE, photometric="miniswhite")
     np.testing.assert_array_equal(pixels(tmp_path / "negative.tif"), PICTURE)
     reversed_greys = np.repeat(np.arange(255, -1, -1, dtype=np.uint16)[None] * 257, 3, axis=0)
