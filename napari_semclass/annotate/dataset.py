@@ -110,7 +110,11 @@ def export_tiles(labelled: LabelledTiles, folder: str | Path) -> Path:
         grey = _grey(source.micrograph) if len(own) else None
         for tile in own.tolist():
             y0, x0, y1, x1 = labelled.boxes[tile].tolist()
-            crop = read_box(_kept(source.micrograph), (slice(y0, y1), slice(x0, x1)), source.name)
+            crop = read_box(source.micrograph.pixels, (slice(y0, y1), slice(x0, x1)), source.name)
+            if source.micrograph.void(y0, y1, x0, x1).any():  # nobody could tell from the tile alone
+                crop = source.micrograph.read(y0, y1, x0, x1)
+            elif source.micrograph.alpha:
+                crop = crop[..., :-1] if source.micrograph.rgb else crop[..., 0]
             path = _save(crop, folder / folders[categories[tile]] / f"{names[index]}_y{y0}_x{x0}")
             # With its box given, nobody looks for a data bar in a tile.
             box = (0, 0, y1 - y0, x1 - x0)

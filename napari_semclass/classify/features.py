@@ -162,7 +162,6 @@ def _key(
     ]
     # What is a window's surrounding ends at a data bar.
     parts += [f"windows {context:g} {micrograph.specimen}"] if context is not None else []
-    parts += [f"void {levels.middle!r}"] if micrograph.void_map is not None else []
     return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
 

@@ -115,7 +115,7 @@ def plot(prediction: Prediction, micrograph: Micrograph | None = None, *, opacit
     where = (0, width, height, 0)
     step = max(1, -(-max(height, width) // _LONGEST))
     if micrograph is not None:
-        grey = shrink(micrograph, replace(grey_range(micrograph, 0.5, 99.5), middle=0.0), step, (0, height))
+        grey = shrink(micrograph, replace(grey_range(micrograph, 0.5, 99.5), void=0.0), step, (0, height))
         edges = (0, grey.shape[1] * step, grey.shape[0] * step, 0)
         axes.imshow(grey, cmap="gray", vmin=0, vmax=1, extent=edges)
     axes.imshow(_tint(prediction, step, 1.0 if micrograph is None else opacity), extent=where, interpolation="nearest")

@@ -43,7 +43,8 @@ def whole_crops(micrograph: Micrograph, levels: GreyRange, input_size: int) -> N
     down, across = (starts, 0) if y1 - y0 > x1 - x0 else (0, starts)
     corners = np.stack(np.broadcast_arrays(y0 + down, x0 + across), axis=1)
     shares = void.share_of(np.hstack([corners, corners + side]))
-    return crops[shares <= max(MOST_VOID, shares.min())]
+    held: NDArray[np.float32] = crops[shares <= max(MOST_VOID, shares.min())]
+    return held
 
 
 def square_crops(field: NDArray[np.float32]) -> NDArray[np.float32]:

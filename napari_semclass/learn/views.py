@@ -18,7 +18,7 @@ _BATCH = 16
 def view_crops(
     micrograph: Micrograph, levels: GreyRange, view: View, input_size: int, random: np.random.Generator
 ) -> Tensor:
-    """Crops of one view (crops, input_size, input_size), float32 in [0, 1], data bars and borders without data left out.
+    """Crops of one view (crops, input_size, input_size), float32 in [0, 1], of the micrograph's `field`.
 
     A view of the whole field takes the crops that classifying the whole picture takes.
     """
@@ -38,13 +38,9 @@ def view_crops(
 def tile_crops(micrograph: Micrograph, levels: GreyRange, tile: int) -> Tensor:
     """The tiles that classifying cuts (tiles, tile, tile), float32 in [0, 1], stride = tile."""
     grid = without_void(tile_grid(micrograph.shape, tile, specimen=micrograph.specimen), micrograph.void_map)
+    boxes = grid.boxes()[grid.laid].tolist()
     return torch.from_numpy(
-        np.stack(
-            [
-                square(levels.normalise(micrograph.read(y0, y1, x0, x1)), tile)
-                for y0, x0, y1, x1 in grid.boxes()[grid.laid]
-            ]
-        )
+        np.stack([square(levels.normalise(micrograph.read(y0, y1, x0, x1)), tile) for y0, x0, y1, x1 in boxes])
     )
 
 

@@ -129,12 +129,12 @@ def _normalised(pixels: NDArray[Any]) -> _Floats | None:
         return None
     grey[~finite] = middle
     if not finite.all():
-        grey = _rows_continued(grey, finite)
+        return _rows_continued(np.asarray(np.clip((grey - low) / (high - low), 0, 1), dtype=np.float32), finite)
     return np.asarray(np.clip((grey - low) / (high - low), 0, 1), dtype=np.float32)
 
 
 def _rows_continued(grey: _Floats, known: _Flags) -> _Floats:
-    """Repeat what is known of a row where it holds no data, so that it is as uniform as the rest of it; none is flat."""
+    """Repeat what is known of a row where it holds no data, so that it is as uniform as the rest of it."""
     filled = grey.copy()
     for row in np.flatnonzero(~known.all(axis=1)):
         levels, unknown = grey[row, known[row]], np.flatnonzero(~known[row])

@@ -1,13 +1,13 @@
 """Find the constant fill around and between the fields of stitched mosaics and beside rotated acquisitions.
 
 Such a fill is drawn by software: one grey level without a speck, bounded by straight lines that run along the picture's
-axes or at one angle to them. Saturated specimen is neither: noise leaves specks in it, and its edges are rough. As with
-data bars, every test must pass before pixels are called fill: a missed one costs a few odd tiles, a false one costs data.
+axes or at one angle to them. Saturated specimen is neither: noise leaves specks in it, and its edges are rough. As
+with data bars, every test must pass before pixels are called fill: a missed one costs odd tiles, a false one data.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import ceil, prod
+from math import ceil, prod, sqrt
 from typing import Any
 
 import numpy as np
@@ -29,6 +29,8 @@ _TOLERANCE = 1.0  # points that an edge may stray from a straight line
 _LONG = (16.0, 0.04)  # points, and share of the picture's shorter side: edges from this length on are straight
 _STRAIGHT = 0.9  # share of the outline in such edges
 _TURNED = 2.5  # points that an edge's end may lie beside the direction of the others
+_LEAST_REST = 0.005  # of the picture, not filled
+_LEAST_LEVELS, _REST_POINTS = 8, 10_000  # grey levels in the first points of the rest
 _MOST_FLAT = 0.5  # share of one level in the rest: a picture of flat areas is a drawing or a mask, and has no fill
 _SAMPLES = 16  # places where all pixels between the points are compared, too
 
@@ -101,9 +103,16 @@ def find_fills(
             places = ndimage.binary_dilation(drawn, np.ones((3, 3)), iterations=_SMOOTHED // 2 + 1)
             fills.append(Fill(float(level), tolerance, step, np.asarray(places, dtype=bool)))
             filled |= np.asarray(places & region)
-    rest = ~filled & allowed[:, None]
-    flat_rest = np.count_nonzero(flat & rest[1:, 1:] & rest[:-1, :-1])
-    return tuple(fills) if flat_rest < _MOST_FLAT * np.count_nonzero(rest) else ()
+    return tuple(fills) if _is_specimen(lattice, ~filled & allowed[:, None], flat) else ()
+
+
+def _is_specimen(lattice: NDArray[Any], rest: _Flags, flat: _Flags) -> bool:
+    """Whether what a fill leaves over may be a micrograph, and not a drawing or a mask."""
+    area = np.count_nonzero(rest)
+    flat_area = np.count_nonzero(flat & rest[1:, 1:] & rest[:-1, :-1])
+    if area < _LEAST_REST * lattice.size or flat_area > _MOST_FLAT * area:
+        return False
+    return len(np.unique(lattice[rest][:_REST_POINTS])) >= _LEAST_LEVELS
 
 
 def _of_level(grey: NDArray[Any], level: float, tolerance: float) -> _Flags:
@@ -157,7 +166,7 @@ def _straight(part: _Flags, top: int, left: int, allowed: _Flags, width: int) ->
     outline = find_contours(np.pad(part, 1).astype(np.float32), 0.5)
     if sum(map(len, outline)) > 6 * sum(shape):
         return False  # rough
-    edges = np.concatenate([_edges(line + (top - 1, left - 1)) for line in outline])
+    edges = np.concatenate([_edges(line + np.array([top - 1, left - 1])) for line in outline])
     edges = edges[[not _outer(edge, allowed, width) for edge in edges]]
     if not len(edges):
         return False  # the whole picture
@@ -213,7 +222,7 @@ def _solid(drawn: _Flags, level: float, step: int, read: _Read, tolerance: float
 
 def lattice_step(shape: tuple[int, int]) -> int:
     """Pixels between the points of the lattice on which fills are looked for in a picture."""
-    return max(1, ceil((prod(shape) / _LATTICE_PX) ** 0.5))
+    return max(1, ceil(sqrt(prod(shape) / _LATTICE_PX)))
 
 
 def read_lattice(shape: tuple[int, int], read: _Read) -> NDArray[Any]:

@@ -16,30 +16,32 @@ from napari_semclass.micrograph.void import VoidMap
 _WHOLE_PX = 4_194_304
 _WINDOWS = 8
 _WINDOW = 256
-_MOST_VOID = 0.5  # share without data of a window that is still looked at
+_LEAST_HELD = 4  # windows full of data; if there is less in all, others are looked for
+_MOST_VOID = 0.5  # share without data of those
 
 
 @dataclass(frozen=True)
 class GreyRange:
     """Grey levels, in the micrograph's own units, that become 0 (`low`) and 1 (`high`).
 
-    `middle`, in [0, 1], is what pixels without data (NaN) become: the specimen's median where the range was found in
-    pixels, so that a tile partly without data shows a network neither an edge in black nor one in white.
+    `void`, in [0, 1], is what pixels without data (NaN) become. The middle of the range, so that a network sees the
+    least edge where the data end; and the same whatever else is known, so that a tile is seen alike in its micrograph,
+    in a file of its own and with a range from a manifest.
     """
 
     low: float
     high: float
-    middle: float = 0.5
+    void: float = 0.5
 
     def normalise(self, pixels: NDArray[Any]) -> NDArray[np.float32]:
-        """Grey levels as float32 in [0, 1], same shape; NaN becomes `middle`, -inf 0 and +inf 1."""
+        """Grey levels as float32 in [0, 1], same shape; NaN becomes `void`, -inf 0 and +inf 1."""
         # float32 holds 24 bits: wider types are shifted to zero before they are narrowed.
         wide = pixels.dtype.itemsize > 4 or (pixels.dtype.itemsize == 4 and pixels.dtype.kind in "ui")
         shifted: NDArray[Any] = pixels.astype(np.float64 if wide else np.float32)
         shifted -= self.low
         shifted /= self.high - self.low
         scaled: NDArray[np.float32] = np.clip(shifted, 0, 1, out=shifted).astype(np.float32, copy=False)
-        return np.nan_to_num(scaled, copy=False, nan=self.middle) if pixels.dtype.kind == "f" else scaled
+        return np.nan_to_num(scaled, copy=False, nan=self.void) if pixels.dtype.kind == "f" else scaled
 
 
 def grey_range(micrograph: Micrograph, low_percentile: float, high_percentile: float) -> GreyRange:
@@ -67,14 +69,14 @@ def grey_range(micrograph: Micrograph, low_percentile: float, high_percentile: f
         stored = np.dtype(micrograph.pixels.dtype)
         if stored.kind in "ui" and not micrograph.rgb:
             sample = sample.astype(stored)  # as it would be without void, which made NaN of some and counts slower
-    low, middle, high = percentiles(sample, low_percentile, 50, high_percentile)
+    low, high = percentiles(sample, low_percentile, high_percentile)
     if not _apart(low, high):  # sparse features on a flat ground: the percentiles miss them
         low, high = float(sample.min()), float(sample.max())
     if not _apart(low, high):
         raise MicrographError(
             f"{micrograph.name}: every sampled pixel is {low:g}; a constant image has nothing to classify."
         )
-    return GreyRange(low, high, float(min(1.0, max(0.0, (middle - low) / (high - low)))))
+    return GreyRange(low, high)
 
 
 def _apart(low: float, high: float) -> bool:
@@ -96,19 +98,21 @@ def _sample(micrograph: Micrograph) -> list[NDArray[Any]]:
     boxes = np.array(
         [(a, b, min(a + _WINDOW, y1), min(b + _WINDOW, width)) for a in np.unique(tops) for b in np.unique(lefts)]
     )
-    if micrograph.void_map is not None:
-        boxes = _held_boxes(micrograph.void_map, (y0, y1), boxes)
-    return [micrograph.read(*box) for box in boxes[:, [0, 2, 1, 3]].tolist()]
+    blocks = [micrograph.read(*box) for box in boxes[:, [0, 2, 1, 3]].tolist()]
+    held = sum(np.count_nonzero(np.isfinite(block)) for block in blocks if block.dtype.kind == "f")
+    held += sum(block.size for block in blocks if block.dtype.kind != "f")
+    void = micrograph.void_map if held < _LEAST_HELD * _WINDOW**2 else None
+    if void is None:
+        return blocks
+    return [micrograph.read(*box) for box in _held_boxes(void, (y0, y1))[:, [0, 2, 1, 3]].tolist()]
 
 
-def _held_boxes(void: VoidMap, rows: tuple[int, int], boxes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Windows `(y0, x0, y1, x1)` that hold data: of those at hand, else of all others of the specimen rows."""
+def _held_boxes(void: VoidMap, rows: tuple[int, int]) -> NDArray[np.int64]:
+    """Windows `(y0, x0, y1, x1)` of the specimen rows that hold most data, spread evenly over the picture."""
     y = np.arange(rows[0], max(rows[0] + 1, rows[1] - _WINDOW + 1), _WINDOW)
     x = np.arange(0, max(1, void.shape[1] - _WINDOW + 1), _WINDOW)
     corners = np.stack(np.meshgrid(y, x, indexing="ij"), axis=-1).reshape(-1, 2)
-    others = np.hstack([corners, np.minimum(corners + _WINDOW, (rows[1], void.shape[1]))])
-    for candidates, least in ((boxes, _WINDOWS), (others, 1)):
-        held = candidates[void.share_of(candidates) < _MOST_VOID]
-        if len(held) >= least:
-            return held[np.linspace(0, len(held) - 1, min(len(held), _WINDOWS**2)).astype(int)]
-    return boxes
+    boxes: NDArray[np.int64] = np.hstack([corners, np.minimum(corners + _WINDOW, (rows[1], void.shape[1]))])
+    shares = void.share_of(boxes)
+    held = np.flatnonzero(shares <= max(_MOST_VOID, shares.min()))
+    return boxes[held[np.linspace(0, len(held) - 1, min(len(held), _WINDOWS**2)).astype(int)]]

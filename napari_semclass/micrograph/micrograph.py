@@ -109,7 +109,7 @@ class Micrograph:
 
     @property
     def field(self) -> tuple[int, int, int, int]:
-        """Box `(y0, x0, y1, x1)` of the tallest interval of specimen rows, without void rows and columns at its edges."""
+        """Box `(y0, x0, y1, x1)` of the tallest interval of specimen rows, without wholly void borders."""
         y0, y1 = max(self.specimen, key=lambda part: part[1] - part[0], default=(0, self.shape[0]))
         known = self.void_map
         if known is None:
