@@ -22,7 +22,8 @@ _LATTICE_PX = 1_048_576
 _BAND_PX = 16_000_000  # read at a time
 _WINDOWS, _WINDOW, _CORNER = 8, 256, 16
 _LEAST_AREA = 0.01  # of the picture: less neither fills a tile nor shifts the grey range
-_LEAST_SIDE = 8  # points of the lattice
+_SMALLEST = 64  # points along a side of the lattice: a smaller picture has no room for specimen and fill
+_LEAST_SIDE = 8  # points
 _SMOOTHED = 5  # points: side of the square that must fit into a fill everywhere
 _MOST_LEVELS = 3
 _TOLERANCE = 1.0  # points that an edge may stray from a straight line
@@ -89,7 +90,7 @@ def find_fills(
     tolerance : float
         See `Fill`.
     """
-    if min(lattice.shape) < 2 * _LEAST_SIDE or not allowed.any():
+    if min(lattice.shape) < _SMALLEST or not allowed.any():
         return ()
     least = _LEAST_AREA * lattice.size
     flat = _flat(lattice, allowed, tolerance)

@@ -99,8 +99,7 @@ def _sample(micrograph: Micrograph) -> list[NDArray[Any]]:
         [(a, b, min(a + _WINDOW, y1), min(b + _WINDOW, width)) for a in np.unique(tops) for b in np.unique(lefts)]
     )
     blocks = [micrograph.read(*box) for box in boxes[:, [0, 2, 1, 3]].tolist()]
-    held = sum(np.count_nonzero(np.isfinite(block)) for block in blocks if block.dtype.kind == "f")
-    held += sum(block.size for block in blocks if block.dtype.kind != "f")
+    held = sum(int(np.isfinite(block).sum()) for block in blocks)
     void = micrograph.void_map if held < _LEAST_HELD * _WINDOW**2 else None
     if void is None:
         return blocks
@@ -115,4 +114,5 @@ def _held_boxes(void: VoidMap, rows: tuple[int, int]) -> NDArray[np.int64]:
     boxes: NDArray[np.int64] = np.hstack([corners, np.minimum(corners + _WINDOW, (rows[1], void.shape[1]))])
     shares = void.share_of(boxes)
     held = np.flatnonzero(shares <= max(_MOST_VOID, shares.min()))
-    return boxes[held[np.linspace(0, len(held) - 1, min(len(held), _WINDOWS**2)).astype(int)]]
+    chosen = np.linspace(0, len(held) - 1, min(len(held), _WINDOWS**2)).astype(int)
+    return np.asarray(boxes[held[chosen]])
