@@ -29,6 +29,7 @@ _MOST_LEVELS = 3
 _TOLERANCE = 1.0  # points that an edge may stray from a straight line
 _LONG = (16.0, 0.04)  # points, and share of the picture's shorter side: edges from this length on are straight
 _STRAIGHT = 0.9  # share of the outline in such edges
+_PIECE, _MOST_PIECES = 4.0, 0.15  # points, and share of the outline in such pieces
 _TURNED = 2.5  # points that an edge's end may lie beside the direction of the others
 _LEAST_REST = 0.005  # of the picture, not filled
 _LEAST_LEVELS, _REST_POINTS = 8, 10_000  # grey levels in the first points of the rest
@@ -175,18 +176,19 @@ def _straight(part: _Flags, top: int, left: int, allowed: _Flags, width: int) ->
     lengths = np.hypot(*along.T)
     # Half a point at each corner is cut off by the outline itself.
     long = lengths >= max(_LONG[0], _LONG[1] * min(shape)) - 1
-    if lengths[long].sum() < _STRAIGHT * lengths.sum() - 4:
-        return False
     upright = np.abs(along).min(axis=1) <= _TOLERANCE
     oblique = np.flatnonzero(long & ~upright)
-    touches = top == 0 or left == 0 or top + part.shape[0] == shape[0] or left + part.shape[1] == width
-    touches = touches or not allowed[top - 1] or not allowed[top + part.shape[0]]
-    if not len(oblique):
-        return True
-    reference = along[oblique[lengths[oblique].argmax()]]
+    reference = along[oblique[lengths[oblique].argmax()]] if len(oblique) else np.array([0.0, 1.0])
     reference = reference / np.hypot(*reference)
     beside = np.minimum(np.abs(along @ reference), np.abs(along @ (reference[1], -reference[0])))
-    return touches and bool((beside[oblique] <= _TURNED).all())
+    # The thin ends of a corner are ragged: there, pieces in the direction of the others will do.
+    pieces = ~long & (beside <= _TOLERANCE) & (lengths >= _PIECE)
+    straight = lengths[long].sum() + min(lengths[pieces].sum(), _MOST_PIECES * lengths.sum())
+    if straight < _STRAIGHT * lengths.sum() - _SMOOTHED:
+        return False
+    touches = top == 0 or left == 0 or top + part.shape[0] == shape[0] or left + part.shape[1] == width
+    touches = touches or not allowed[top - 1] or not allowed[top + part.shape[0]]
+    return not len(oblique) or (touches and bool((beside[oblique] <= _TURNED).all()))
 
 
 def _edges(line: NDArray[np.float64]) -> NDArray[np.float64]:
