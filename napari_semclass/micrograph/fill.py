@@ -146,12 +146,12 @@ def _levels(values: NDArray[Any], least: float) -> list[float]:
 
 def _drawn(region: _Flags, allowed: _Flags, least: float) -> _Flags:
     """The connected parts of a region that are large enough and straightly bounded."""
-    smooth = ndimage.minimum_filter(region.astype(np.uint8), _SMOOTHED, mode="nearest")
-    smooth = ndimage.maximum_filter(smooth, _SMOOTHED, mode="nearest").astype(bool) & region
-    labels, count = ndimage.label(smooth)
     drawn = np.zeros(region.shape, dtype=bool)
-    if not count:
+    kernel = _joined(region, _SMOOTHED, np.logical_and)
+    if np.count_nonzero(kernel) < least / 2:  # as in saturated specimen, whose parts are small or rough
         return drawn
+    smooth = _joined(kernel, _SMOOTHED, np.logical_or) & region
+    labels, _ = ndimage.label(smooth)
     areas = np.bincount(labels.ravel())
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if areas[number] < least or min(part.stop - part.start for part in box) < _LEAST_SIDE:
@@ -160,6 +160,17 @@ def _drawn(region: _Flags, allowed: _Flags, least: float) -> _Flags:
         if _straight(part, box[0].start, box[1].start, allowed, region.shape[1]):
             drawn[box] |= part
     return drawn
+
+
+def _joined(flags: _Flags, side: int, join: np.ufunc) -> _Flags:
+    """All (`logical_and`) or any (`logical_or`) of the flags in a square around each; outside they are neutral."""
+    half = side // 2
+    for axis in (0, 1):
+        widths = [(half, half) if one == axis else (0, 0) for one in (0, 1)]
+        padded = np.pad(flags, widths, constant_values=join is np.logical_and)
+        length = flags.shape[axis]
+        flags = join.reduce([np.take(padded, range(i, i + length), axis=axis) for i in range(side)])
+    return flags
 
 
 def _straight(part: _Flags, top: int, left: int, allowed: _Flags, width: int) -> bool:
@@ -215,7 +226,7 @@ def _outer(edge: NDArray[np.float64], allowed: _Flags, width: int) -> bool:
 
 def _solid(drawn: _Flags, level: float, step: int, read: _Read, tolerance: float) -> bool:
     """Whether the pixels between the points have the level, too, at places spread over the parts."""
-    inner = np.argwhere(ndimage.minimum_filter(drawn.astype(np.uint8), 3, mode="nearest"))
+    inner = np.argwhere(_joined(drawn, 3, np.logical_and))
     for y, x in inner[np.linspace(0, len(inner) - 1, min(_SAMPLES, len(inner))).astype(int)].tolist():
         block = read(y * step, (y + 1) * step, x * step, (x + 1) * step)
         if not _of_level(block, level, tolerance).all():
