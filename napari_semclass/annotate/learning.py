@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -239,13 +239,13 @@ def predicted(
     from napari_semclass.classify.rejection import rejection_of
     from napari_semclass.learn.quick import predict, strangeness
 
-    made = {
+    made: dict[str, Any] = {
         "model": {"name": model.card.name, "sha256": model.sha256},
         "pixel_size_m": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,
     }
     if micrograph.void_note:
-        made["note"] = micrograph.void_note
+        made |= {"note": micrograph.void_note, "void": micrograph.void_map.share if micrograph.void_map else 0.0}
     strange = strangeness(features, model)
     return Prediction(
         _on_grid(predict(features, model), grid),

@@ -154,8 +154,8 @@ class Summary:
     """What a legend and a table say about a prediction, computed once.
 
     `answers` are the categories, and "unknown" after them where it is said; `counts` (answers,) tiles of each;
-    `fractions` (answers,) area shares; `mean` (categories,) area-weighted probabilities. All are of what was
-    classified when the summary was made.
+    `fractions` (answers,) area shares; `mean` (categories,) area-weighted probabilities; `void` the share of
+    the picture that holds no data. All but that are of what was classified when the summary was made.
     """
 
     source: str
@@ -164,6 +164,7 @@ class Summary:
     counts: NDArray[np.int64]
     fractions: NDArray[np.float64]
     mean: NDArray[np.float64]
+    void: float = 0.0
 
     @classmethod
     def of(cls, prediction: Prediction, cells: "Cells") -> "Summary":
@@ -175,6 +176,7 @@ class Summary:
             prediction.counts(),
             cells.area_fractions(),
             cells.mean_probabilities(),
+            float((prediction.made or {}).get("void") or 0),
         )
 
     @property

@@ -169,7 +169,10 @@ def _joined(flags: _Flags, side: int, join: np.ufunc) -> _Flags:
         widths = [(half, half) if one == axis else (0, 0) for one in (0, 1)]
         padded = np.pad(flags, widths, constant_values=join is np.logical_and)
         length = flags.shape[axis]
-        flags = join.reduce([np.take(padded, range(i, i + length), axis=axis) for i in range(side)])
+        shifted = [padded[i : i + length] if axis == 0 else padded[:, i : i + length] for i in range(side)]
+        flags = shifted[0].copy()
+        for other in shifted[1:]:
+            join(flags, other, out=flags)
     return flags
 
 

@@ -15,14 +15,13 @@ from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen
 from napari_semclass.micrograph.fill import Fill, find_fills, has_flat_window, lattice_step, read_lattice
 from napari_semclass.micrograph.metadata.record import Metadata
 from napari_semclass.micrograph.samples import grey_levels, without
-from napari_semclass.micrograph.void import VoidMap, void_map, void_text
+from napari_semclass.micrograph.void import LEAST_SAID, VoidMap, void_map, void_text
 
 # One field of view of a microscope stays below this; anything larger is a stitched mosaic, which has no data
 # bar of its own, and searching it for one would mean reading it whole.
 LARGEST_FIELD_PX = 64_000_000
 _NOTHING_KNOWN = Metadata()
 _COLOUR_EPSILON = 1e-6  # of the brightest level
-_LEAST_SAID = 0.001  # share without data that is worth a word
 _COMPUTED = ("data_bars", "fills", "void_map", "_lattice")
 
 
@@ -148,7 +147,7 @@ class Micrograph:
     def void_note(self) -> str:
         """How much of the picture holds no data, as part of a sentence; empty where that is nothing."""
         share = 0.0 if self.void_map is None else self.void_map.share
-        return void_text(share) if share >= _LEAST_SAID else ""
+        return void_text(share) if share >= LEAST_SAID else ""
 
     def remembering(self) -> "Micrograph":
         """The same for one pass over it: chunks that several boxes share are decoded once, as long as it lives.

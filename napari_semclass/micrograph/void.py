@@ -10,6 +10,7 @@ import scipy.sparse as sp
 from numpy.typing import NDArray
 
 _MOST_POINTS = 4_194_304  # of a map; larger pictures are counted in squares of several pixels
+LEAST_SAID = 0.001  # share without data that is worth a word
 _BAND_PX = 16_000_000  # read at a time
 
 
