@@ -21,7 +21,7 @@ from napari_semclass.micrograph.void import LEAST_SAID, VoidMap, void_map, void_
 # bar of its own, and searching it for one would mean reading it whole.
 LARGEST_FIELD_PX = 64_000_000
 _NOTHING_KNOWN = Metadata()
-_COLOUR_EPSILON = 1e-6  # of the brightest level
+_COLOUR_EPSILON = 1e-6  # of the brightest level: grey of the same colour may differ in its last bit
 _COMPUTED = ("data_bars", "fills", "void_map", "_lattice")
 
 
@@ -98,7 +98,8 @@ class Micrograph:
         if prod(self.shape) > LARGEST_FIELD_PX:
             return ()
         grey = self._grey(0, self.shape[0], 0, self.shape[1])
-        self.__dict__["_lattice"] = np.ascontiguousarray(grey[:: self._step, :: self._step])
+        step = lattice_step(self.shape)
+        self.__dict__["_lattice"] = np.ascontiguousarray(grey[::step, ::step])
         return find_data_bars(grey)
 
     @property
@@ -125,20 +126,18 @@ class Micrograph:
         """The constant fills around and between the fields of a mosaic or beside a rotated picture."""
         if prod(self.shape) > LARGEST_FIELD_PX and not has_flat_window(self.shape, self._grey):
             return ()
-        lattice = self._lattice
-        # Grey computed from the same colour may differ in its last bit.
+        lattice, step = self._lattice, lattice_step(self.shape)
         tolerance = _COLOUR_EPSILON * float(np.nan_to_num(lattice).max()) if self.rgb else 0.0
         allowed = np.ones(self.shape[0], dtype=bool)
         for bar in self.data_bars:
             allowed[bar.start : bar.stop] = False
-        return find_fills(lattice, allowed[:: self._step], self._step, self._grey, tolerance=tolerance)
+        return find_fills(lattice, allowed[::step], step, self._grey, tolerance=tolerance)
 
     @cached_property
     def void_map(self) -> VoidMap | None:
         """How much of any box holds no data; None where every pixel holds some.
 
-        Found at first use: pictures of floating-point numbers, with opacity, with a level for "no data" or with a
-        constant fill are read once, band by band.
+        Found at first use; for numbers with a decimal point, opacity, `no_data` or fill, all is read once, band by band.
         """
         declared = self.alpha or self.no_data is not None or np.dtype(self.pixels.dtype).kind == "f"
         return void_map(self.shape, self.void) if declared or self.fills else None
@@ -185,10 +184,6 @@ class Micrograph:
         except Exception as error:  # lazy arrays raise whatever their codec raises
             raise MicrographError(f"{self.name}: pixels cannot be read ({brief(error)}).") from error
         return grey_levels(block, rgb=self.rgb, alpha=self.alpha, no_data=self.no_data)
-
-    @property
-    def _step(self) -> int:
-        return lattice_step(self.shape)
 
     @cached_property
     def _lattice(self) -> NDArray[Any]:
