@@ -137,7 +137,7 @@ class Micrograph:
     def void_map(self) -> VoidMap | None:
         """How much of any box holds no data; None where every pixel holds some.
 
-        Found at first use; for numbers with a decimal point, opacity, `no_data` or fill, all is read once, band by band.
+        Found at first use; with floating-point numbers, opacity, `no_data` or fill, all is read once, band by band.
         """
         declared = self.alpha or self.no_data is not None or np.dtype(self.pixels.dtype).kind == "f"
         return void_map(self.shape, self.void) if declared or self.fills else None
