@@ -5,7 +5,7 @@ import json
 import os
 import zipfile
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -31,10 +31,37 @@ _LARGEST_RATIO = 100
 
 
 @dataclass(frozen=True)
+class _Grid:
+    """A tile grid without its array."""
+
+    rows: tuple[tuple[int, int], ...]
+    columns: tuple[tuple[int, int], ...]
+    tile: int
+    stride: int
+    shape: tuple[int, int]
+
+    def with_void(self, void: NDArray[Any] | None) -> TileGrid:
+        """The grid; `void` (cell rows, cell columns) are pixels without data.
+
+        Raises
+        ------
+        ValueError
+            When there are not as many cells.
+        """
+        grid = TileGrid(self.rows, self.columns, self.tile, self.stride, self.shape)
+        if void is None:
+            return grid
+        rows, columns = grid.cells()
+        if void.shape != (len(rows.lengths), len(columns.lengths)):
+            raise ValueError("a prediction's tiles and pixels without data differ in number")
+        return replace(grid, void=void.astype(np.float64))
+
+
+@dataclass(frozen=True)
 class _Said:
     """All of a prediction but its arrays. `rejection` is missing in projects of earlier versions."""
 
-    grid: TileGrid
+    grid: _Grid
     categories: tuple[Category, ...]
     source: str
     pixel_size: float | None
@@ -140,7 +167,7 @@ def prediction_arrays(predictions: tuple[Prediction | None, ...]) -> Arrays:
         None
         if one is None
         else {
-            "grid": asdict(one.grid),
+            "grid": asdict(replace(one.grid, void=None)),
             "categories": [asdict(category) for category in one.categories],
             "source": one.source,
             "pixel_size": one.pixel_size,
@@ -156,6 +183,8 @@ def prediction_arrays(predictions: tuple[Prediction | None, ...]) -> Arrays:
             arrays[f"plane{number}"] = np.array(one.probabilities)
             if one.strangeness is not None:
                 arrays[f"strangeness{number}"] = np.array(one.strangeness)
+            if one.grid.void is not None:
+                arrays[f"void{number}"] = np.array(one.grid.void)
     return {**arrays, "said": np.frombuffer(text.encode(), dtype=np.uint8)}
 
 
@@ -177,12 +206,13 @@ def predictions_from(arrays: Arrays) -> tuple[Prediction | None, ...]:
         if one is None or probabilities is None:
             found.append(None)
             continue
-        if probabilities.shape != (len(one.grid), len(one.categories)):
+        grid = one.grid.with_void(arrays.get(f"void{number}"))
+        if probabilities.shape != (len(grid), len(one.categories)):
             raise ValueError("a prediction's probabilities and tiles differ in number")
         strange = arrays.get(f"strangeness{number}")
-        if strange is not None and strange.shape != (len(one.grid),):
+        if strange is not None and strange.shape != (len(grid),):
             raise ValueError("a prediction's strangeness and tiles differ in number")
-        known = one.grid, one.categories, one.source, one.pixel_size, one.made
+        known = grid, one.categories, one.source, one.pixel_size, one.made
         found.append(Prediction(probabilities, *known, strange, one.rejection))
     return tuple(found)
 

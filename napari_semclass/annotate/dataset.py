@@ -112,6 +112,10 @@ def export_tiles(labelled: LabelledTiles, folder: str | Path) -> Path:
         for tile in own.tolist():
             y0, x0, y1, x1 = labelled.boxes[tile].tolist()
             crop = read_box(source.micrograph.pixels, (slice(y0, y1), slice(x0, x1)), source.name)
+            if source.micrograph.void(y0, y1, x0, x1).any():  # nobody could tell from the tile alone
+                crop = source.micrograph.read(y0, y1, x0, x1)
+            elif source.micrograph.alpha:
+                crop = crop[..., :-1] if source.micrograph.rgb else crop[..., 0]
             path = _save(crop, folder / folders[categories[tile]] / f"{names[index]}_y{y0}_x{x0}")
             # With its box given, nobody looks for a data bar in a tile.
             box = (0, 0, y1 - y0, x1 - x0)
@@ -144,11 +148,32 @@ def _stored(source: Source, copy: Path) -> tuple[Path, GreyRange | None]:
     """A file that holds just this plane, and its grey range if a reader of that file would find another one."""
     path, opened = source.path, _own_file(source)
     if path is None or opened is None:
-        own = source.micrograph
-        write_tiff(own.pixels, copy, rgb=own.rgb, alpha=own.alpha, name=source.name)
+        own, kept = source.micrograph, _kept(source.micrograph)
+        sampled = len(kept.shape) == 3
+        write_tiff(kept, copy, rgb=own.rgb and sampled, alpha=own.alpha and sampled, name=source.name)
         path, opened = copy, open_micrographs(copy)[0]
     same = opened.data_bars == source.micrograph.data_bars
     return path.resolve(), None if same else _grey(source.micrograph)
+
+
+def _kept(micrograph: Micrograph) -> Any:
+    """The pixels as they are; where an opacity or a level says which hold no data, their grey levels with NaN there."""
+    declared = micrograph.alpha or micrograph.no_data is not None
+    return _GreyLevels(micrograph) if declared and micrograph.void_map is not None else micrograph.pixels
+
+
+class _GreyLevels:
+    """The grey levels of a micrograph, NaN where it holds no data, as an array of floating-point numbers."""
+
+    def __init__(self, micrograph: Micrograph) -> None:
+        self._micrograph = micrograph
+        self.shape = micrograph.shape
+        narrow = micrograph.rgb or np.dtype(micrograph.pixels.dtype).itemsize <= 2
+        self.dtype = np.dtype(np.float32 if narrow else np.float64)
+
+    def __getitem__(self, box: tuple[slice, slice]) -> NDArray[Any]:
+        (y0, y1, _), (x0, x1, _) = (part.indices(n) for part, n in zip(box, self.shape, strict=True))
+        return self._micrograph.read(y0, y1, x0, x1).astype(self.dtype)
 
 
 def _own_file(source: Source) -> Micrograph | None:
@@ -219,8 +244,7 @@ def _with_imported(pictures: list[Picture], imported: DataSet | None) -> list[Pi
 def _all_of(path: Path) -> Box:
     """A whole picture as a box of its file, which is what a manifest that names the file more than once needs."""
     micrograph = open_micrographs(path)[0]
-    top, bottom = max(micrograph.specimen, key=lambda part: part[1] - part[0])
-    return top, 0, bottom, micrograph.shape[1]
+    return micrograph.field
 
 
 def write_manifest(path: Path, pictures: Iterable[Picture]) -> None:

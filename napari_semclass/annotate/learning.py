@@ -4,7 +4,7 @@ import threading
 from collections.abc import Generator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -232,25 +232,35 @@ def learn_project(
 def predicted(
     features: NDArray[np.float32], grid: TileGrid, micrograph: Micrograph, model: "Model", reject: str | float
 ) -> Prediction:
-    """What a model that was learned quickly says of a whole grid, from the features (tiles, features) of its tiles.
+    """What a model that was learned quickly says of a whole grid, from the features (laid, features) of its laid tiles.
 
     `reject` is that of the settings: when "unknown" is the answer.
     """
     from napari_semclass.classify.rejection import rejection_of
     from napari_semclass.learn.quick import predict, strangeness
 
-    made = {
+    made: dict[str, Any] = {
         "model": {"name": model.card.name, "sha256": model.sha256},
         "pixel_size_m": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,
     }
+    if micrograph.void_note:
+        made |= {"note": micrograph.void_note, "void": micrograph.void_map.share if micrograph.void_map else 0.0}
+    strange = strangeness(features, model)
     return Prediction(
-        predict(features, model),
+        _on_grid(predict(features, model), grid),
         grid,
         model.card.categories,
         micrograph.name,
         micrograph.pixel_size,
         made,
-        strangeness(features, model),
+        None if strange is None else _on_grid(strange, grid),
         rejection_of(reject, model.card),
     )
+
+
+def _on_grid(values: NDArray[np.float32], grid: TileGrid) -> NDArray[np.float32]:
+    """Values (laid, …) of the laid tiles as values (tiles, …) of all; NaN for those that are left out."""
+    found = np.full((len(grid), *values.shape[1:]), np.nan, dtype=np.float32)
+    found[grid.laid] = values
+    return found

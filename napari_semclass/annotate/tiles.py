@@ -113,10 +113,16 @@ def mark_tiles(marks: Marks, grid: TileGrid) -> MarkedTiles:
     decided = by_area.overruled_by(by_point)
     last, overruled = _by_last_resort(pieces, decided, grid, rows, columns)
     decided = decided.overruled_by(last)
-    kept = decided.numbers != _MIXED
-    indices = decided.tiles[kept]
+    held = ~grid.left_out[decided.tiles]
+    mixed = decided.numbers == _MIXED
+    indices = decided.tiles[held & ~mixed]
+    without = int(np.sum(~held))
     return MarkedTiles(
-        _boxes(indices, grid), decided.numbers[kept], indices, int(np.sum(~kept)), unused + lost + overruled
+        _boxes(indices, grid),
+        decided.numbers[held & ~mixed],
+        indices,
+        int(np.sum(held & mixed)),
+        unused + lost + overruled + without,
     )
 
 

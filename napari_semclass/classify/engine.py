@@ -14,7 +14,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from napari_semclass.classify.forward import Forward
-from napari_semclass.classify.grid import TileGrid, tile_grid
+from napari_semclass.classify.grid import TileGrid, tile_grid, without_void
 from napari_semclass.classify.pace import pace
 from napari_semclass.classify.partial import Partial
 from napari_semclass.classify.prediction import Prediction
@@ -24,6 +24,7 @@ from napari_semclass.classify.settings import Settings
 from napari_semclass.classify.versions import versions
 from napari_semclass.classify.whole import whole_crops
 from napari_semclass.classify.windows import Ground, shared_maps, windows_note
+from napari_semclass.errors import MicrographError
 from napari_semclass.memory import return_freed_memory
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range
 from napari_semclass.model import Model
@@ -101,22 +102,28 @@ def classification_steps(
     forward = Forward.on(asked, settings.device, settings.batch, settings.dihedral, exact)
     steps = model.card.preprocessing
     levels = levels or grey_range(micrograph, steps.low_percentile, steps.high_percentile)
+    if not len(grid.laid):
+        raise MicrographError(
+            f"{micrograph.name}: every tile of {grid.tile} px lies mostly where it holds no data (NaN, transparent or "
+            "fill); take smaller tiles."
+        )
     rejection = rejection_of(settings.reject, model.card)
     found = None
     if settings.runtime == "openvino":
         forward.use("openvino", PRECISIONS[exact])
         forward.batch = settings.batch or OPENVINO_BATCH
     elif settings.mode == "tiles" and settings.precision == "auto" and not stop.is_set():
-        found = pace(forward, alike * len(grid), lambda count: _sample(micrograph, grid, levels, count))
+        found = pace(forward, alike * len(grid.laid), lambda count: _sample(micrograph, grid, levels, count))
         if found is not None and settings.runtime not in ("auto", found.runtime):
             found = None
         if found is not None:
             forward.use(found.runtime, PRECISIONS[found.precision])
             forward.batch = settings.batch or found.batch
-    side = min(grid.box(0)[2] - grid.box(0)[0], micrograph.shape[1]) if settings.mode == "whole" else grid.tile
+    top, left, bottom, right = grid.box(0)
+    side = min(bottom - top, right - left) if settings.mode == "whole" else grid.tile
     made = _made(model, replace(settings, reject=recorded(rejection)), forward, levels, micrograph)
     notes = scale_note(micrograph.pixel_size, side, asked.card), windows_note(model, settings.mode, grid)
-    made["note"] = "; ".join(filter(None, (micrograph.note, *notes)))
+    made["note"] = "; ".join(filter(None, (micrograph.note, micrograph.void_note, *notes)))
     if found is not None:
         made["pace"] = asdict(found)
     prediction = Prediction(
@@ -140,8 +147,8 @@ def classification_steps(
         partial.restore(prediction)
     done = int(prediction.done.sum())
     if done:
-        yield Step(prediction, done, len(grid))
-    known = prediction.done
+        yield Step(prediction, done, len(grid.laid))
+    known = prediction.done | grid.left_out
     together = settings.batch or default_batch(forward.device)
     answers = _by_window if model.card.windows else partial_of(_by_tile, together=together)
     with closing(answers(micrograph, grid, levels, forward, known, stop)) as batches:
@@ -150,7 +157,7 @@ def classification_steps(
             _fill(prediction, batch, shares, strange)
             # Both may have changed: see Forward.
             made["precision"], made["runtime"] = forward.precision_name, forward.runtime_name
-            yield Step(prediction, done, len(grid))
+            yield Step(prediction, done, len(grid.laid))
             if partial is not None and block is not None:
                 partial.keep(prediction, block)
 
@@ -173,7 +180,8 @@ def _by_tile(
     most = max(1, _BATCH_PX // grid.tile**2)
 
     def read(part: tuple[range, range]) -> tuple[NDArray[np.int64], _Cut]:
-        return _indices(grid, *part), _cutter(micrograph, grid, levels, *part)
+        indices = _indices(grid, *part)
+        return indices[~grid.left_out[indices]], _cutter(micrograph, grid, levels, *part)
 
     todo = (part for part in grid.blocks(_BLOCK_PX) if not known[_indices(grid, *part)].all())
     with closing(_ahead(todo, read)) as blocks:
@@ -202,7 +210,7 @@ def _by_window(
     def read(block: NDArray[np.int64]) -> tuple[NDArray[np.int64], Ground]:
         return block, maps.read(boxes[block])
 
-    todo = (block for block in maps.blocks(boxes, np.arange(len(grid))) if not known[block].all())
+    todo = (block for block in maps.blocks(boxes, grid.laid) if not known[block].all())
     with closing(_ahead(todo, read)) as blocks:
         for block, ground in blocks:
             left = len(block)
@@ -223,9 +231,11 @@ def _by_window(
 def _sample(micrograph: Micrograph, grid: TileGrid, levels: GreyRange, count: int) -> NDArray[np.float32]:
     """Tiles spread over the micrograph, (n, tile, tile), at most as many as a batch may hold."""
     most = max(1, _BATCH_PX // grid.tile**2)
-    if len(grid) < count:  # overlapping ones, rather than too few to compare answers by
+    if len(grid.laid) < count:  # overlapping ones, rather than too few to compare answers by
         grid = tile_grid(grid.shape, grid.tile, max(1, grid.tile // 8), micrograph.specimen)
-    boxes = [grid.box(int(index)) for index in np.linspace(0, len(grid) - 1, min(count, most, len(grid)))]
+        grid = without_void(grid, micrograph.void_map)
+    places = np.linspace(0, len(grid.laid) - 1, min(count, most, len(grid.laid))).astype(int)
+    boxes = [grid.box(int(index)) for index in grid.laid[places]]
     crops = [levels.normalise(micrograph.read(y0, y1, x0, x1)) for y0, x0, y1, x1 in boxes]
     return np.stack([square(crop, grid.tile) for crop in crops])
 
@@ -299,4 +309,5 @@ def _made(
         "pixel_size_m": micrograph.pixel_size,
         "pixel_size_source": micrograph.pixel_size_source,
         "data_bars": [[bar.start, bar.stop] for bar in micrograph.data_bars],
+        "void": 0.0 if micrograph.void_map is None else round(micrograph.void_map.share, 6),
     }

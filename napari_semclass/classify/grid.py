@@ -1,17 +1,21 @@
 """The tile grid: which boxes of a micrograph are classified, and the cells that their edges cut."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 
 import numpy as np
 import scipy.sparse as sp
 from numpy.typing import NDArray
 
 from napari_semclass.errors import SettingsError
+from napari_semclass.micrograph.void import VoidMap
 
 LARGEST_TILE = 16_384
 # Beyond this even the answers would fill the memory, and nobody would live to see them on a usual computer.
 MOST_TILES = 5_000_000
+MOST_VOID = 0.5
+"""Share of a tile without data up to which it is classified."""
 
 Interval = tuple[int, int]
 
@@ -28,6 +32,9 @@ class TileGrid:
         As asked for, in pixels; extents are shorter than `tile` only where the micrograph is.
     shape : (int, int)
         Height and width of the micrograph.
+    void : array (cell rows, cell columns), float64, or None
+        Pixels without data in each of the `cells`; None where all hold some. Tiles more than half without data are
+        `left_out`: they keep their numbers, and are neither computed nor counted.
     """
 
     rows: tuple[Interval, ...]
@@ -35,9 +42,25 @@ class TileGrid:
     tile: int
     stride: int
     shape: tuple[int, int]
+    void: NDArray[np.float64] | None = field(default=None, compare=False, repr=False)
 
     def __len__(self) -> int:
         return len(self.rows) * len(self.columns)
+
+    @cached_property
+    def left_out(self) -> NDArray[np.bool_]:
+        """Which tiles hold too little data to be classified, (tiles,)."""
+        if self.void is None:
+            return np.zeros(len(self), dtype=bool)
+        rows, columns = self.cells()
+        void = columns.cover.T @ (rows.cover.T @ self.void).T
+        areas = np.outer(np.diff(self.rows, axis=1), np.diff(self.columns, axis=1))
+        return np.asarray((void.T / areas) > MOST_VOID).ravel()
+
+    @cached_property
+    def laid(self) -> NDArray[np.int64]:
+        """Numbers of the tiles that are classified, all but those that are left out, in order."""
+        return np.flatnonzero(~self.left_out)
 
     def box(self, index: int) -> tuple[int, int, int, int]:
         """Box `(y0, x0, y1, x1)` of one tile: rows `[y0, y1)`, columns `[x0, x1)`."""
@@ -52,9 +75,11 @@ class TileGrid:
         return np.stack([y[:, 0], x[:, 0], y[:, 1], x[:, 1]], axis=1)
 
     def tile_at(self, y: float, x: float) -> int | None:
-        """The tile around a position in pixels, of several the one with the nearest middle; None where none is."""
+        """The tile around a position in pixels, of several the one with the nearest middle; None where none is laid."""
         row, column = _nearest(self.rows, y), _nearest(self.columns, x)
-        return None if row is None or column is None else row * len(self.columns) + column
+        if row is None or column is None or self.left_out[row * len(self.columns) + column]:
+            return None
+        return row * len(self.columns) + column
 
     def cells(self) -> tuple["Axis", "Axis"]:
         """The rectilinear cells that all tile edges cut, as one axis along y and one along x."""
@@ -147,11 +172,23 @@ def tile_grid(
     return TileGrid(tuple(rows), tuple(columns), tile, stride, (height, width))
 
 
-def whole_grid(shape: tuple[int, int], specimen: Sequence[Interval] | None = None) -> TileGrid:
-    """One tile: the full width of the tallest specimen interval."""
+def whole_grid(
+    shape: tuple[int, int], specimen: Sequence[Interval] | None = None, columns: Interval | None = None
+) -> TileGrid:
+    """One tile: the tallest specimen interval, over the full width or over some columns."""
     y0, y1 = max(specimen or [(0, shape[0])], key=lambda part: part[1] - part[0])
-    side = max(y1 - y0, shape[1])
-    return TileGrid(((y0, y1),), ((0, shape[1]),), side, side, shape)
+    x0, x1 = columns or (0, shape[1])
+    side = max(y1 - y0, x1 - x0)
+    return TileGrid(((y0, y1),), ((x0, x1),), side, side, shape)
+
+
+def without_void(grid: TileGrid, void: VoidMap | None) -> TileGrid:
+    """The same tiles, of which those that lie mostly where there is no data are left out."""
+    if void is None:
+        return grid
+    rows, columns = grid.cells()
+    areas = void.areas(rows.edges, columns.edges)
+    return replace(grid, void=areas) if areas.any() else grid
 
 
 def _extents(start: int, stop: int, tile: int, stride: int) -> list[Interval]:

@@ -2,6 +2,7 @@
 
 import struct
 import zlib
+from dataclasses import replace
 from pathlib import Path
 
 import imagecodecs
@@ -131,7 +132,8 @@ def _display(length: int, scale: float) -> int:
 
 def _levels(prediction: Prediction, micrograph: Micrograph) -> GreyRange:
     made = (prediction.made or {}).get("grey_range")
-    return GreyRange(*made) if made else grey_range(micrograph, 0.5, 99.5)
+    levels = GreyRange(*made) if made else grey_range(micrograph, 0.5, 99.5)
+    return replace(levels, void=0.0)  # black where there is no data
 
 
 def _scaled(micrograph: Micrograph, levels: GreyRange, scale: float) -> NDArray[np.uint8]:

@@ -76,10 +76,9 @@ class Partial:
         OutputError
             When it cannot be written.
         """
-        rows, columns = (
-            np.unique(tiles // len(prediction.grid.columns)),
-            np.unique(tiles % len(prediction.grid.columns)),
-        )
+        across = len(prediction.grid.columns)
+        rows, columns = np.unique(tiles // across), np.unique(tiles % across)
+        tiles = np.add.outer(rows * across, columns).ravel()  # with those between them that are left out
         strange = np.zeros(len(tiles)) if prediction.strangeness is None else prediction.strangeness[tiles]
         block = np.column_stack([prediction.probabilities[tiles], strange]).astype(np.float32)
         where = slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)

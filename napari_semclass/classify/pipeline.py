@@ -221,7 +221,7 @@ def _write(results: Results, prediction: Prediction, plane: _Plane, micrograph: 
     """Write the results of one plane."""
     try:
         results.write(prediction, micrograph, plane.entry.stem + plane.name)
-        return _Part(_row(prediction, plane.entry.file + plane.name), len(prediction.grid))
+        return _Part(_row(prediction, plane.entry.file + plane.name), len(prediction.grid.laid))
     except Exception as error:
         return _failed(plane, error)
 

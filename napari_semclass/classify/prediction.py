@@ -28,7 +28,7 @@ class Prediction:
     Parameters
     ----------
     probabilities : array (tiles, categories), float32
-        Rows sum to 1; a row of NaN is a tile not computed (yet).
+        Rows sum to 1; a row of NaN is a tile not computed (yet), or left out of the grid.
     grid : TileGrid
     categories : tuple of Category
     source : str
@@ -130,8 +130,11 @@ class Prediction:
         votes = _on_cells(rows.cover, columns.cover, done.reshape(*shape, 1).astype(np.float64))
         with np.errstate(invalid="ignore"):
             mean = np.where(votes > 0, summed / votes, np.nan).astype(np.float32)
+        void = self.grid.void
+        if void is not None:  # nothing of such a cell is classified, though the tiles over it may be
+            mean[void >= np.outer(rows.lengths, columns.lengths)] = np.nan
         strangeness = None if self.strangeness is None else mean[..., -1]
-        return Cells(rows.edges, columns.edges, mean[..., : len(self.categories)], strangeness, self.rejection)
+        return Cells(rows.edges, columns.edges, mean[..., : len(self.categories)], strangeness, self.rejection, void)
 
     def area_fractions(self) -> NDArray[np.float64]:
         """Share of the classified area with each of `answers`, (answers,); sums to 1."""
@@ -151,8 +154,8 @@ class Summary:
     """What a legend and a table say about a prediction, computed once.
 
     `answers` are the categories, and "unknown" after them where it is said; `counts` (answers,) tiles of each;
-    `fractions` (answers,) area shares; `mean` (categories,) area-weighted probabilities. All are of what was
-    classified when the summary was made.
+    `fractions` (answers,) area shares; `mean` (categories,) area-weighted probabilities; `void` the share of
+    the picture that holds no data. All but that are of what was classified when the summary was made.
     """
 
     source: str
@@ -161,6 +164,7 @@ class Summary:
     counts: NDArray[np.int64]
     fractions: NDArray[np.float64]
     mean: NDArray[np.float64]
+    void: float = 0.0
 
     @classmethod
     def of(cls, prediction: Prediction, cells: "Cells") -> "Summary":
@@ -172,6 +176,7 @@ class Summary:
             prediction.counts(),
             cells.area_fractions(),
             cells.mean_probabilities(),
+            float((prediction.made or {}).get("void") or 0),
         )
 
     @property
@@ -188,8 +193,9 @@ class Cells:
     """Averaged probabilities on a rectilinear grid.
 
     `y_edges` (rows + 1) and `x_edges` (columns + 1) in level-0 pixels; `probabilities`
-    (rows, columns, categories), NaN where no tile was computed or none lies (a data bar). `strangeness`
-    (rows, columns) is averaged alike, None where the model cannot tell; `rejection` is the prediction's.
+    (rows, columns, categories), NaN where no tile was computed or none lies (a data bar, no data). `strangeness`
+    (rows, columns) is averaged alike, None where the model cannot tell; `rejection` is the prediction's. `void`
+    (rows, columns) are pixels without data, which areas leave out; None where there are none.
     """
 
     y_edges: NDArray[np.int64]
@@ -197,6 +203,7 @@ class Cells:
     probabilities: NDArray[np.float32]
     strangeness: NDArray[np.float32] | None = None
     rejection: Rejection | None = None
+    void: NDArray[np.float64] | None = None
 
     @cached_property
     def _labels(self) -> NDArray[np.uint16]:
@@ -219,8 +226,9 @@ class Cells:
         return largest
 
     def areas(self) -> NDArray[np.float64]:
-        """Area of each cell in square pixels, (rows, columns)."""
-        return np.outer(np.diff(self.y_edges), np.diff(self.x_edges)).astype(np.float64)
+        """Area of each cell in square pixels that hold data, (rows, columns)."""
+        areas = np.outer(np.diff(self.y_edges), np.diff(self.x_edges)).astype(np.float64)
+        return areas if self.void is None else np.maximum(areas - self.void, 0)
 
     def area_fractions(self) -> NDArray[np.float64]:
         """As `Prediction.area_fractions`."""
@@ -232,7 +240,7 @@ class Cells:
 
     def mean_probabilities(self) -> NDArray[np.float64]:
         """As `Prediction.mean_probabilities`."""
-        classified = self.labels() != NOT_CLASSIFIED
+        classified = (self.labels() != NOT_CLASSIFIED) & (self.areas() > 0)
         if not classified.any():
             return np.full(self.probabilities.shape[-1], np.nan)
         mean: NDArray[np.float64] = np.average(

@@ -153,11 +153,13 @@ class Record:
         names = self.categories
         header = ["file", "category", "confidence", *(f"prob_{n}" for n in names)]
         header += [f"fraction_{name}" for name in self.answers]
-        header += ["pixel_size_m", "pixel_size_source", "error"]
+        header += ["pixel_size_m", "pixel_size_source", "error", "note"]
         size = header.index("pixel_size_m")
         cells = ([*line[:size], length_cell(line[size]), *line[size + 1 :]] for line in self._lines())
         write_csv(out / SUMMARY_NAME, header, cells)
-        write_parquet(out / PARQUET_NAME, ("file", "category", "pixel_size_source", "error"), header, self._lines())
+        write_parquet(
+            out / PARQUET_NAME, ("file", "category", "pixel_size_source", "error", "note"), header, self._lines()
+        )
 
     def _lines(self) -> Iterator[list[Any]]:
         no_shares, no_fractions = [None] * len(self.categories), [None] * len(self.answers)
@@ -165,7 +167,7 @@ class Record:
             for row in entry.rows:
                 shares = [*(row.probabilities or no_shares), *(row.fractions or no_fractions)]
                 scale = row.pixel_size_m, row.pixel_size_source
-                yield [row.file, row.category, row.confidence, *shares, *scale, row.error]
+                yield [row.file, row.category, row.confidence, *shares, *scale, row.error, row.note]
 
 
 _RECORDS = TypeAdapter(Record)

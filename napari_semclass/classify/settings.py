@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from math import isfinite
 from typing import Literal, get_args
 
-from napari_semclass.classify.grid import TileGrid, tile_grid, whole_grid
+from napari_semclass.classify.grid import TileGrid, tile_grid, whole_grid, without_void
 from napari_semclass.classify.scale import tile_pixels
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import Micrograph
@@ -135,5 +135,7 @@ class Settings:
         """
         micrograph = self.seen(micrograph)
         if self.mode == "whole":
-            return whole_grid(micrograph.shape, micrograph.specimen)
-        return tile_grid(micrograph.shape, *self.sides(micrograph, card), micrograph.specimen)
+            y0, x0, y1, x1 = micrograph.field
+            return whole_grid(micrograph.shape, [(y0, y1)], (x0, x1))
+        grid = tile_grid(micrograph.shape, *self.sides(micrograph, card), micrograph.specimen)
+        return without_void(grid, micrograph.void_map)

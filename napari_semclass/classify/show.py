@@ -1,5 +1,6 @@
 """A prediction as text, as HTML for a notebook, and as a figure of matplotlib."""
 
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +45,7 @@ def _what(prediction: Prediction) -> str:
     name = Path(prediction.source).name or "micrograph"
     if prediction.whole:
         return f"{name}, {width:,} x {height:,} px, classified as a whole"
-    of = "" if done == len(grid) else f" of {len(grid):,}"
+    of = "" if done == len(grid.laid) else f" of {len(grid.laid):,}"
     return f"{name}, {width:,} x {height:,} px, {done:,}{of} {tiles_text(prediction)}"
 
 
@@ -114,7 +115,7 @@ def plot(prediction: Prediction, micrograph: Micrograph | None = None, *, opacit
     where = (0, width, height, 0)
     step = max(1, -(-max(height, width) // _LONGEST))
     if micrograph is not None:
-        grey = shrink(micrograph, grey_range(micrograph, 0.5, 99.5), step, (0, height))
+        grey = shrink(micrograph, replace(grey_range(micrograph, 0.5, 99.5), void=0.0), step, (0, height))
         edges = (0, grey.shape[1] * step, grey.shape[0] * step, 0)
         axes.imshow(grey, cmap="gray", vmin=0, vmax=1, extent=edges)
     axes.imshow(_tint(prediction, step, 1.0 if micrograph is None else opacity), extent=where, interpolation="nearest")

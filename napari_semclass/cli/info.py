@@ -112,6 +112,8 @@ def info_of(source: "Input") -> Info:
 
 def _more_warnings(micrographs: "Sequence[Micrograph]") -> list[str]:
     """What the pixels and the other planes give reason to warn of."""
+    import numpy as np
+
     from napari_semclass.micrograph import find_marks
     from napari_semclass.micrograph.micrograph import LARGEST_FIELD_PX
 
@@ -122,8 +124,11 @@ def _more_warnings(micrographs: "Sequence[Micrograph]") -> list[str]:
         warnings.append("A mosaic: larger than one field of view, and not searched for a data bar.")
     else:
         pixels = first.read(0, height, 0, width)
-        if pixels.min() == pixels.max():
-            warnings.append(f"The picture is blank: every pixel is {pixels[0, 0]:g}.")
+        held = pixels[np.isfinite(pixels)] if pixels.dtype.kind == "f" else pixels
+        if held.size and held.min() == held.max():
+            warnings.append(f"The picture is blank: every pixel is {held.flat[0]:g}.")
+    if first.void_note:
+        warnings.append(f"{first.void_note[:1].upper()}{first.void_note[1:]}.")
     marks = find_marks(first)
     if marks:
         kinds = " and ".join(dict.fromkeys(mark.kind for mark in marks))

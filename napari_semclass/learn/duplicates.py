@@ -102,11 +102,11 @@ def near_duplicates(fingerprints: Sequence[Fingerprint]) -> list[tuple[int, int]
 
 
 def _looks(micrograph: Micrograph, levels: GreyRange) -> Iterator[Look]:
-    """Of the whole picture, as bars are not always found in both of two copies; and of the specimen alone."""
-    yield _look(_thumbnail(micrograph, levels, 0, micrograph.shape[0]), _barred(micrograph))
-    if micrograph.data_bars:
-        rows = max(micrograph.specimen, key=lambda part: part[1] - part[0])
-        yield _look(_thumbnail(micrograph, levels, *rows), np.zeros(_SIDE, dtype=bool))
+    """Of the whole picture, as bars and fill are not always found in both of two copies; and of the specimen alone."""
+    yield _look(_thumbnail(micrograph, levels, (0, 0, *micrograph.shape)), _barred(micrograph))
+    field = micrograph.field
+    if field != (0, 0, *micrograph.shape):
+        yield _look(_thumbnail(micrograph, levels, field), np.zeros(_SIDE, dtype=bool))
 
 
 def _bands(micrograph: Micrograph) -> Iterator[NDArray[np.generic]]:
@@ -117,17 +117,17 @@ def _bands(micrograph: Micrograph) -> Iterator[NDArray[np.generic]]:
     for top in range(0, height, step):
         block = micrograph.read(top, min(top + step, height), 0, width)
         if micrograph.rgb and stored.kind in "ui":
-            block = np.rint(block).astype(stored)
+            block = np.nan_to_num(np.rint(block)).astype(stored)
         yield np.ascontiguousarray(block, dtype=block.dtype.newbyteorder("="))
 
 
-def _thumbnail(micrograph: Micrograph, levels: GreyRange, y0: int, y1: int) -> NDArray[np.float32]:
-    """Rows `[y0, y1)` averaged into (_SIDE, _SIDE) cells of equal share, whatever the picture's proportions."""
-    width = micrograph.shape[1]
+def _thumbnail(micrograph: Micrograph, levels: GreyRange, box: tuple[int, int, int, int]) -> NDArray[np.float32]:
+    """A box `(y0, x0, y1, x1)` averaged into (_SIDE, _SIDE) cells of equal share, whatever its proportions."""
+    y0, x0, y1, x1 = box
     if prod(micrograph.shape) <= LARGEST_FIELD_PX:
-        grey = levels.normalise(micrograph.read(y0, y1, 0, width))
+        grey = levels.normalise(micrograph.read(y0, y1, x0, x1))
     else:  # a mosaic: cells that straddle a few pixels more or less do not matter
-        grey = shrink(micrograph, levels, max(1, min(y1 - y0, width) // (4 * _SIDE)), (y0, y1))
+        grey = shrink(micrograph, levels, max(1, min(y1 - y0, x1 - x0) // (4 * _SIDE)), (y0, y1), (x0, x1))
     return np.asarray(Image.fromarray(grey).resize((_SIDE, _SIDE), Image.Resampling.BOX))
 
 

@@ -81,7 +81,9 @@ def _part(micrograph: Micrograph, box: Box | None) -> Micrograph:
             f"{micrograph.name}: the box of rows {y0}-{y1} and columns {x0}-{x1} lies outside its "
             f"{width:,} x {height:,} px."
         )
-    return replace(micrograph, pixels=micrograph.read(y0, y1, x0, x1), known_bars=(), rgb=False)
+    return replace(
+        micrograph, pixels=micrograph.read(y0, y1, x0, x1), known_bars=(), rgb=False, alpha=False, no_data=None
+    )
 
 
 def _is_coloured(micrograph: Micrograph) -> bool:

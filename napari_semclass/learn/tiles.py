@@ -11,6 +11,7 @@ import psutil
 import torch
 from numpy.typing import NDArray
 
+from napari_semclass.classify.grid import MOST_VOID
 from napari_semclass.classify.scale import tile_pixels
 from napari_semclass.errors import MicrographError, SettingsError
 from napari_semclass.learn.dataset import Picture
@@ -203,8 +204,8 @@ def cut_samples(
         label = categories.index(picture.category)
         rows += [(label, index, groups[index], *one.box, one.plane) for one in cuts]
         sizes += [one.pixel_size for one in cuts]
-        stacks.append(np.stack([one.pixels for one in cuts]))
-        held += stacks[-1].nbytes
+        stacks += [np.stack([one.pixels for one in cuts])] if cuts else []
+        held += sum(one.pixels.nbytes for one in cuts)
         if folder is not None and held > _IN_MEMORY * psutil.virtual_memory().available:
             stacks = [_on_disk(stacks, folder)]
             held = 0
@@ -275,7 +276,10 @@ def _cut(levelled: _Levelled, plane: int, picture: Picture, cutting: Cutting) ->
 
 
 def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> list[Box]:
-    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars as `cutting.bars` says."""
+    """Boxes `(y0, x0, y1, x1)` of the tiles of a micrograph, or of a box of it; data bars as `cutting.bars` says.
+
+    Tiles more than half without data are left out.
+    """
     height, width = micrograph.shape
     if box is None:
         parts = [(y0, 0, y1, width) for y0, y1 in cutting.rows(micrograph)]
@@ -283,7 +287,7 @@ def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> l
         # As the tile grid has it: a strip much thinner than a tile holds too little.
         parts = [part for part in parts if part[2] - part[0] >= min(cutting.tile / 4, tallest)]
         if cutting.unit == "image":
-            parts = [max(parts, key=lambda part: part[2] - part[0])]
+            parts = [micrograph.field if cutting.bars == "masked" else max(parts, key=lambda part: part[2] - part[0])]
     else:
         if not (0 <= box[0] < box[2] <= height and 0 <= box[1] < box[3] <= width):
             raise MicrographError(f"{micrograph.name}: the box {box} lies outside its {width:,} x {height:,} px.")
@@ -294,7 +298,11 @@ def sample_boxes(micrograph: Micrograph, box: Box | None, cutting: Cutting) -> l
             for top, bottom in _extents(y0, y1, tile, stride, cutting.unit):
                 for left, right in _extents(x0, x1, tile, stride, cutting.unit):
                     boxes[top, left, bottom, right] = None
-    return list(boxes)
+    void = micrograph.void_map
+    if void is None or not boxes:
+        return list(boxes)
+    held = void.share_of(np.array(list(boxes), dtype=np.int64)) <= MOST_VOID
+    return [one for one, some in zip(boxes, held.tolist(), strict=True) if some]
 
 
 def _sizes(shorter: int, cutting: Cutting) -> list[tuple[int, int]]:

@@ -5,7 +5,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from napari_semclass.classify.grid import tile_grid
+from napari_semclass.classify.grid import tile_grid, without_void
 from napari_semclass.classify.whole import whole_crops
 from napari_semclass.learn.head_plan import View
 from napari_semclass.micrograph import GreyRange, Micrograph, shrink
@@ -18,15 +18,15 @@ _BATCH = 16
 def view_crops(
     micrograph: Micrograph, levels: GreyRange, view: View, input_size: int, random: np.random.Generator
 ) -> Tensor:
-    """Crops of one view (crops, input_size, input_size), float32 in [0, 1], data bars left out.
+    """Crops of one view (crops, input_size, input_size), float32 in [0, 1], of the micrograph's `field`.
 
     A view of the whole field takes the crops that classifying the whole picture takes.
     """
     if view.field == 1:
         crops = torch.from_numpy(whole_crops(micrograph, levels, input_size))
     else:
-        rows = max(micrograph.specimen, key=lambda part: part[1] - part[0])
-        field = shrink(micrograph, levels, 1, rows)
+        y0, x0, y1, x1 = micrograph.field
+        field = shrink(micrograph, levels, 1, (y0, y1), (x0, x1))
         side = max(1, round(view.field * min(field.shape)))
         corners = random.integers(0, np.subtract(field.shape, side) + 1, (view.crops, 2))
         crops = torch.from_numpy(np.stack([field[y : y + side, x : x + side] for y, x in corners]))
@@ -37,9 +37,10 @@ def view_crops(
 
 def tile_crops(micrograph: Micrograph, levels: GreyRange, tile: int) -> Tensor:
     """The tiles that classifying cuts (tiles, tile, tile), float32 in [0, 1], stride = tile."""
-    grid = tile_grid(micrograph.shape, tile, specimen=micrograph.specimen)
+    grid = without_void(tile_grid(micrograph.shape, tile, specimen=micrograph.specimen), micrograph.void_map)
+    boxes = grid.boxes()[grid.laid].tolist()
     return torch.from_numpy(
-        np.stack([square(levels.normalise(micrograph.read(y0, y1, x0, x1)), tile) for y0, x0, y1, x1 in grid.boxes()])
+        np.stack([square(levels.normalise(micrograph.read(y0, y1, x0, x1)), tile) for y0, x0, y1, x1 in boxes])
     )
 
 

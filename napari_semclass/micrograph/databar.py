@@ -63,7 +63,7 @@ def find_data_bars(pixels: NDArray[Any]) -> tuple[DataBar, ...]:
     Parameters
     ----------
     pixels
-        Grey picture, shape (y, x), any real dtype and range; NaN and infinity are ignored.
+        Grey picture, shape (y, x), any real dtype and range; NaN and infinity are places without data.
 
     Returns
     -------
@@ -128,7 +128,20 @@ def _normalised(pixels: NDArray[Any]) -> _Floats | None:
     if high <= low:
         return None
     grey[~finite] = middle
+    if not finite.all():
+        return _rows_continued(np.asarray(np.clip((grey - low) / (high - low), 0, 1), dtype=np.float32), finite)
     return np.asarray(np.clip((grey - low) / (high - low), 0, 1), dtype=np.float32)
+
+
+def _rows_continued(grey: _Floats, known: _Flags) -> _Floats:
+    """Repeat what is known of a row where it holds no data, so that it is as uniform as the rest of it."""
+    filled = grey.copy()
+    for row in np.flatnonzero(~known.all(axis=1)):
+        levels, unknown = grey[row, known[row]], np.flatnonzero(~known[row])
+        if 2 * len(levels) < len(unknown):  # too little to say that the rest would be uniform
+            levels = np.array([np.min(grey), np.max(grey)])
+        filled[row, unknown] = np.resize(levels, len(unknown))
+    return filled
 
 
 def _level_share(grey: _Floats, level: float, tolerance: float) -> _Floats:

@@ -12,14 +12,17 @@ from numpy.typing import NDArray
 from napari_semclass.errors import MicrographError, brief
 from napari_semclass.micrograph.chunks import chunked
 from napari_semclass.micrograph.databar import DataBar, find_data_bars, specimen_rows
+from napari_semclass.micrograph.fill import Fill, find_fills, has_flat_window, lattice_step, read_lattice
 from napari_semclass.micrograph.metadata.record import Metadata
+from napari_semclass.micrograph.samples import grey_levels, without
+from napari_semclass.micrograph.void import LEAST_SAID, VoidMap, void_map, void_text
 
 # One field of view of a microscope stays below this; anything larger is a stitched mosaic, which has no data
 # bar of its own, and searching it for one would mean reading it whole.
 LARGEST_FIELD_PX = 64_000_000
-# Rec. 709 luminance: equal channels give back the grey level they hold.
-_LUMINANCE = np.array([0.2125, 0.7154, 0.0721], dtype=np.float32)
 _NOTHING_KNOWN = Metadata()
+_COLOUR_EPSILON = 1e-6  # of the brightest level: grey of the same colour may differ in its last bit
+_COMPUTED = ("data_bars", "fills", "void_map", "_lattice")
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,6 +50,13 @@ class Micrograph:
         (height, width, 2).
     metadata : Metadata
         What the file says besides its pixels; where and why `pixel_size` is unknown, too.
+    no_data : float or None
+        The level that stands for "no data" where the source says so; with colours, of all of them at once.
+
+    Notes
+    -----
+    Void is what holds no data: NaN and infinity, opacity 0, `no_data`, and the constant fill of mosaics and rotated
+    pictures (see `fill`). It is left out as data bars are.
     """
 
     pixels: Any
@@ -58,6 +68,7 @@ class Micrograph:
     rgb: bool = False
     alpha: bool = False
     metadata: Metadata = _NOTHING_KNOWN
+    no_data: float | None = None
 
     @property
     def shape(self) -> tuple[int, int]:
@@ -86,12 +97,56 @@ class Micrograph:
             return (DataBar(*self.metadata.data_bar, confidence=1.0),)
         if prod(self.shape) > LARGEST_FIELD_PX:
             return ()
-        return find_data_bars(self.read(0, self.shape[0], 0, self.shape[1]))
+        grey = self._grey(0, self.shape[0], 0, self.shape[1])
+        step = lattice_step(self.shape)
+        self.__dict__["_lattice"] = np.ascontiguousarray(grey[::step, ::step])
+        return find_data_bars(grey)
 
     @property
     def specimen(self) -> tuple[tuple[int, int], ...]:
         """Row intervals `[y0, y1)` outside the data bars, top to bottom."""
         return specimen_rows(self.shape[0], self.data_bars)
+
+    @property
+    def field(self) -> tuple[int, int, int, int]:
+        """Box `(y0, x0, y1, x1)` of the tallest interval of specimen rows, without wholly void borders."""
+        y0, y1 = max(self.specimen, key=lambda part: part[1] - part[0], default=(0, self.shape[0]))
+        known = self.void_map
+        if known is None:
+            return y0, 0, y1, self.shape[1]
+        columns, rows = np.arange(self.shape[1] + 1), np.arange(y0, y1 + 1)
+        down = np.flatnonzero(known.areas(rows, columns[[0, -1]])[:, 0] < self.shape[1])
+        across = np.flatnonzero(known.areas(rows[[0, -1]], columns)[0] < y1 - y0)
+        if not len(down) or not len(across):
+            return y0, 0, y1, self.shape[1]
+        return y0 + int(down[0]), int(across[0]), y0 + int(down[-1]) + 1, int(across[-1]) + 1
+
+    @cached_property
+    def fills(self) -> tuple[Fill, ...]:
+        """The constant fills around and between the fields of a mosaic or beside a rotated picture."""
+        if prod(self.shape) > LARGEST_FIELD_PX and not has_flat_window(self.shape, self._grey):
+            return ()
+        lattice, step = self._lattice, lattice_step(self.shape)
+        tolerance = _COLOUR_EPSILON * float(np.nan_to_num(lattice).max()) if self.rgb else 0.0
+        allowed = np.ones(self.shape[0], dtype=bool)
+        for bar in self.data_bars:
+            allowed[bar.start : bar.stop] = False
+        return find_fills(lattice, allowed[::step], step, self._grey, tolerance=tolerance)
+
+    @cached_property
+    def void_map(self) -> VoidMap | None:
+        """How much of any box holds no data; None where every pixel holds some.
+
+        Found at first use; with floating-point numbers, opacity, `no_data` or fill, all is read once, band by band.
+        """
+        declared = self.alpha or self.no_data is not None or np.dtype(self.pixels.dtype).kind == "f"
+        return void_map(self.shape, self.void) if declared or self.fills else None
+
+    @property
+    def void_note(self) -> str:
+        """How much of the picture holds no data, as part of a sentence; empty where that is nothing."""
+        share = 0.0 if self.void_map is None else self.void_map.share
+        return void_text(share) if share >= LEAST_SAID else ""
 
     def remembering(self) -> "Micrograph":
         """The same for one pass over it: chunks that several boxes share are decoded once, as long as it lives.
@@ -99,27 +154,40 @@ class Micrograph:
         The next pass sees what has been written into the array since.
         """
         same = replace(self, pixels=chunked(self.pixels))
-        if "data_bars" in self.__dict__:
-            same.__dict__["data_bars"] = self.data_bars
+        same.__dict__.update({name: self.__dict__[name] for name in _COMPUTED if name in self.__dict__})
         return same
 
     def read(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
         """Grey levels of the box `[y0, y1) x [x0, x1)` as a numpy array (y1-y0, x1-x0), in the source's range.
+
+        Where the box holds pixels without data, they are NaN and the array is of floating-point numbers.
 
         Raises
         ------
         MicrographError
             When the source cannot deliver these pixels, such as a damaged file.
         """
+        grey = self._grey(y0, y1, x0, x1)
+        for fill in self.fills if grey.size else ():
+            grey = without(grey, fill.mask(grey, y0, x0))
+        return grey
+
+    def void(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[np.bool_]:
+        """Pixels of the box `[y0, y1) x [x0, x1)` that hold no data, (y1-y0, x1-x0)."""
+        grey = self.read(y0, y1, x0, x1)
+        return np.isnan(grey) if grey.dtype.kind == "f" else np.zeros(grey.shape, dtype=bool)
+
+    def _grey(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
+        """As `read`, but with the constant fill as it is."""
         try:
             block = np.asarray(self.pixels[y0:y1, x0:x1])
         except Exception as error:  # lazy arrays raise whatever their codec raises
             raise MicrographError(f"{self.name}: pixels cannot be read ({brief(error)}).") from error
-        if self.rgb:
-            return np.asarray(block[..., :3].astype(np.float32) @ _LUMINANCE)
-        if self.alpha:
-            block = block[..., 0]
-        return block.view(np.uint8) if block.dtype == bool else block
+        return grey_levels(block, rgb=self.rgb, alpha=self.alpha, no_data=self.no_data)
+
+    @cached_property
+    def _lattice(self) -> NDArray[Any]:
+        return read_lattice(self.shape, self._grey)
 
 
 def as_micrographs(
@@ -130,6 +198,7 @@ def as_micrographs(
     rgb: bool | None = None,
     alpha: bool | None = None,
     note: str = "",
+    no_data: float | None = None,
 ) -> list[Micrograph]:
     """Turn an array into micrographs: one for a 2-D image, one per plane for a stack.
 
@@ -149,6 +218,8 @@ def as_micrographs(
         colour channels for it.
     note : str
         Passed on to the micrographs.
+    no_data : float or None
+        The level that stands for "no data", if there is one.
 
     Returns
     -------
@@ -196,6 +267,7 @@ def as_micrographs(
             note=note,
             rgb=rgb,
             alpha=alpha,
+            no_data=no_data,
         )
         for index in range(planes)
     ]

@@ -1,6 +1,7 @@
 """What the widget shows, kept true: tiles of the micrograph, grid, counted marks, overlay, legend, words."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -36,7 +37,7 @@ class Board(SharedState):
     def __init__(self, image: Opened, **values: Any) -> None:
         self._image = image
         self.micrograph = image.micrograph
-        pyramid = Pyramid(self.micrograph, grey_range(self.micrograph, 0.5, 99.5))
+        pyramid = Pyramid(self.micrograph, replace(grey_range(self.micrograph, 0.5, 99.5), void=0.0))
         self._tiles = TileSender(pyramid, self._send_tile, partial(self._say, problem=True))
         self._shown: tuple[Prediction, Cells] | None = None
         super().__init__(self.micrograph.shape)

@@ -70,11 +70,13 @@ def tile_row(grid: TileGrid, y: float, x: float, category: str) -> Row:
     Raises
     ------
     SettingsError
-        When there is no tile, as outside the micrograph and on a data bar.
+        When there is no tile, as outside the micrograph, on a data bar and where there is no data.
     """
     tile = grid.tile_at(y, x)
     if tile is None:
-        raise SettingsError(f"there is no tile at y = {y:g}, x = {x:g}; it is outside or on the data bar.")
+        raise SettingsError(
+            f"there is no tile at y = {y:g}, x = {x:g}; it is outside, on the data bar or where there is no data."
+        )
     return {**dict(zip(BOX, grid.box(tile), strict=True)), "category": category}
 
 

@@ -71,7 +71,8 @@ def learn_work(
     if result is None:
         return None
     step, tile, windows = None, plane.grid.tile, result.model.card.windows
-    boxes = plane.grid.boxes()
+    laid = plane.grid.laid
+    boxes = plane.grid.boxes()[laid]
     for step in feature_steps(
         plane.micrograph, base, boxes, tile=tile, device=device, cache=cache, stop=stop, windows=windows
     ):
@@ -81,7 +82,7 @@ def learn_work(
     prediction = predicted(step.features, plane.grid, plane.micrograph, result.model, settings.reject)
     marked = np.zeros(len(plane.grid), dtype=bool)
     marked[plane.tiles.indices] = True
-    chosen = next_tiles(step.features, prediction.probabilities, marked, n=_AHEAD)
+    chosen = laid[next_tiles(step.features, prediction.probabilities[laid], marked[laid], n=_AHEAD)]
     answers = prediction.probabilities[chosen].argmax(axis=1).tolist()
     suggestions = tuple(
         {**dict(zip(BOX, plane.grid.box(index), strict=True)), "category": prediction.names[answer]}

@@ -121,7 +121,7 @@ def count_tiles(micrographs: Sequence[Micrograph], settings: Settings, card: Car
             break
         # What cannot be read counts nothing here; classifying it says what is wrong.
         with suppress(SemclassError):
-            total += len(settings.grid(micrograph, card))
+            total += len(settings.grid(micrograph, card).laid)
     return total
 
 

@@ -156,7 +156,7 @@ def _keep(result: "QuickResult", folder: Path) -> Path:
 
 @dataclass(frozen=True, eq=False)
 class _Place:
-    """A plane in view with its grid, and where its tiles begin among those of all planes."""
+    """A plane in view with its grid, and where its laid tiles begin among those of all planes."""
 
     target: Target
     plane: int
@@ -183,9 +183,11 @@ def _predict(
         drawing = Drawing(target)
         for plane, micrograph in enumerate(target.micrographs):
             grid = grids[target.id][plane]
-            step = None
+            if not len(grid.laid):  # a plane without data
+                continue
+            step, boxes = None, grid.boxes()[grid.laid]
             looks = feature_steps(
-                micrograph, base, grid.boxes(), tile=grid.tile, device=device, cache=cache, stop=stop, windows=windows
+                micrograph, base, boxes, tile=grid.tile, device=device, cache=cache, stop=stop, windows=windows
             )
             for step in looks:
                 yield Looking(step.done, step.total)
@@ -213,12 +215,12 @@ def _suggestions(
     for source, tiles in marked:
         for place in places:
             if (place.target.id, place.plane) == (source.id, source.plane):
-                labelled[place.start + tiles.indices] = True
+                labelled[place.start + np.searchsorted(place.grid.laid, tiles.indices)] = True
     probabilities = predict(features, result.model)
     found = []
     for index in next_tiles(features, probabilities, labelled, n=_AHEAD).tolist():
         place = next(one for one in reversed(places) if one.start <= index)
-        box = place.grid.box(index - place.start)
+        box = place.grid.box(int(place.grid.laid[index - place.start]))
         name = result.model.card.names[int(probabilities[index].argmax())]
         found.append(Suggestion(place.target, place.plane, box, name))
     return tuple(found)

@@ -11,6 +11,7 @@ from qtpy.QtWidgets import QHBoxLayout, QLabel, QMenu, QPushButton, QVBoxLayout,
 
 from napari_semclass.classify.layers import colormap
 from napari_semclass.classify.prediction import Prediction, Summary
+from napari_semclass.micrograph.void import LEAST_SAID, void_text
 from napari_semclass.viewer.copy_button import CopyButton
 from napari_semclass.viewer.layers import go_to, predictions_of, results, summaries_of
 from napari_semclass.viewer.legend import Legend
@@ -178,6 +179,10 @@ def surest_tile(prediction: Prediction, category: str) -> int | None:
 
 
 def _sentence(summary: Summary) -> str:
+    return f"{_answer(summary)}; {void_text(summary.void)}" if summary.void >= LEAST_SAID else _answer(summary)
+
+
+def _answer(summary: Summary) -> str:
     source = escape(summary.source)
     if summary.whole:
         best = int(summary.mean.argmax())

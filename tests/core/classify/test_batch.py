@@ -78,7 +78,7 @@ def test_every_plane_has_a_row_and_failures_stay_alone(data, tiny_model):
     good = rows["data/a.png"]
     assert list(good) == [
         *("file", "category", "confidence", "prob_dark", "prob_grey", "prob_bright"),
-        *("fraction_dark", "fraction_grey", "fraction_bright", "pixel_size_m", "pixel_size_source", "error"),
+        *("fraction_dark", "fraction_grey", "fraction_bright", "pixel_size_m", "pixel_size_source", "error", "note"),
     ]
     shares = [float(good[f"prob_{name}"]) for name in ("dark", "grey", "bright")]
     assert float(good["confidence"]) == max(shares)

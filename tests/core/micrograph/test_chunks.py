@@ -80,7 +80,9 @@ def test_boxes_are_those_of_the_array(stored, box, kind):
 def test_memory_stays_within_its_bounds_and_is_given_back(stored, monkeypatch):
     pixels, array, _ = stored
     monkeypatch.setattr(chunks, "CACHE_BYTES", 800_000)
-    micrograph = as_micrographs(array)[0].remembering()
+    opened = as_micrographs(array)[0]
+    assert opened.fills == ()  # looked for beforehand, as the data bars are
+    micrograph = opened.remembering()
     for top in range(0, 1500, 100):
         np.testing.assert_array_equal(micrograph.read(top, top + 100, 0, 1300), pixels[top : top + 100])
         assert chunks._kept_bytes <= 800_000
@@ -92,7 +94,9 @@ def test_memory_stays_within_its_bounds_and_is_given_back(stored, monkeypatch):
 def test_a_pass_keeps_only_the_chunks_it_is_at(stored):
     _, array, _ = stored
     before = chunks._kept_bytes
-    micrograph = as_micrographs(array)[0].remembering()
+    opened = as_micrographs(array)[0]
+    assert opened.fills == ()  # looked for beforehand, as the data bars are
+    micrograph = opened.remembering()
     for top in range(0, 1500, 100):
         micrograph.read(top, top + 100, 0, 1300)
         assert chunks._kept_bytes - before <= 200 * 1400  # one row of chunks, the last of them wider than the array
