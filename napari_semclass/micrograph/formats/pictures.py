@@ -19,8 +19,7 @@ from napari_semclass.micrograph.formats.image import Facts, Image, joined
 from napari_semclass.micrograph.formats.jpeg import deep_jpeg, deep_pixels
 from napari_semclass.micrograph.formats.pnm import is_pnm, pnm_header, pnm_pixels
 from napari_semclass.micrograph.formats.presence import Inventory, proven
-from napari_semclass.micrograph.metadata import Metadata, guarded, picture_metadata
-from napari_semclass.micrograph.metadata.resolution import with_reason
+from napari_semclass.micrograph.metadata import Metadata, guarded, picture_metadata, with_reason
 from napari_semclass.micrograph.metadata.sidecars import sidecar_metadata
 
 PILLOW_FORMATS = ("PNG", "JPEG", "BMP", "DIB", "GIF", "WEBP", "JPEG2000", "TIFF")
