@@ -17,7 +17,7 @@ import psutil
 
 from napari_semclass.errors import OutputError, SemclassError, SettingsError, brief
 from napari_semclass.learn.events import Event, Failed, Finished, Stopped, read_events
-from napari_semclass.learn.plan import Plan, read_plan
+from napari_semclass.learn.plan import Plan, read_plan, refuse_unfit_backbone
 from napari_semclass.learn.run import Run, Task
 
 if TYPE_CHECKING:
@@ -51,10 +51,12 @@ def fetch_weights(plan: Plan, *, agree: "Callable[[Download], bool]") -> None:
     Raises
     ------
     SettingsError, DownloadError, ModelError
-        Weights that there are not, that could not be fetched, or that `agree` refused.
+        A backbone that cannot compute the plan's sizes; weights that there are not, that could not be fetched, or that
+        `agree` refused.
     """
     from semclass_training.weights import SOURCES, at_hand, start_network
 
+    refuse_unfit_backbone(plan)
     if plan.pretrained in SOURCES and plan.pretrained not in at_hand(plan.backbone):
         start_network(plan.backbone, plan.pretrained, 2, agree=agree)
 

@@ -244,6 +244,24 @@ def changed(plan: Plan, assignments: list[str]) -> Plan:
     return checked(raw, _PLANS, "the changed plan")
 
 
+def refuse_unfit_backbone(plan: Plan) -> None:
+    """Refuse a plan whose network cannot be built, or cannot compute pictures of all sizes of its stages.
+
+    Raises
+    ------
+    ModelError
+        When timm does not know the backbone.
+    SettingsError
+        When it does not end in one linear classifier or cannot compute one of the sizes; says which are possible.
+    """
+    if plan.backbone == "starter":
+        return
+    # Loaded when needed, as it brings torch.
+    from napari_semclass.model.backbone import refuse_sizes
+
+    refuse_sizes(plan.backbone, {plan.size, *(stage.size for stage in plan.stages)}, "the plan")
+
+
 def _value(text: str) -> Any:
     import tomllib
 

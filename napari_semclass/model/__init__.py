@@ -8,15 +8,17 @@ import lazy_loader
 __getattr__, __dir__, __all__ = lazy_loader.attach(
     __name__,
     submod_attrs={
+        "backbone": ["build_network"],
         "card": ["Answered", "Card", "Category", "Preprocessing", "TestResult"],
         "device": ["choose_device"],
         "file": ["load_model_file", "save_model"],
-        "network": ["Model", "build_network"],
+        "network": ["Model"],
         "store": ["available_models", "find_model", "load_model", "model_folder"],
     },
 )
 
 if TYPE_CHECKING:
+    from napari_semclass.model.backbone import build_network as build_network
     from napari_semclass.model.card import Answered as Answered
     from napari_semclass.model.card import Card as Card
     from napari_semclass.model.card import Category as Category
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
     from napari_semclass.model.file import load_model_file as load_model_file
     from napari_semclass.model.file import save_model as save_model
     from napari_semclass.model.network import Model as Model
-    from napari_semclass.model.network import build_network as build_network
     from napari_semclass.model.store import available_models as available_models
     from napari_semclass.model.store import find_model as find_model
     from napari_semclass.model.store import load_model as load_model

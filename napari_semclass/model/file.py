@@ -12,9 +12,10 @@ from safetensors.torch import save as dump_tensors
 from torch import Tensor
 
 from napari_semclass.errors import ModelError
+from napari_semclass.model.backbone import build_network
 from napari_semclass.model.card import CARD_BYTES, Card, card_from_json
 from napari_semclass.model.familiar import Familiar, read_familiar
-from napari_semclass.model.network import Model, build_network
+from napari_semclass.model.network import Model
 from napari_semclass.writing import replacing
 
 METADATA_KEY = "semclass"
@@ -86,7 +87,7 @@ def load_model_file(path: str | Path) -> Model:
         raise ModelError(f"{path}: its tensors cannot be read ({error}); the file is damaged.") from error
     # On the meta device nothing is allocated: a card cannot make us build a huge network for a small file.
     with torch.device("meta"):
-        skeleton = build_network(card.backbone, len(card.categories), str(path))
+        skeleton = build_network(card.backbone, len(card.categories), str(path), size=card.input_size)
     weights = {name: value for name, value in tensors.items() if not name.startswith("card.")}
     _refuse_mismatch(path, skeleton.state_dict(), weights)
     classifier = skeleton.get_classifier()  # type: ignore[operator]
@@ -94,7 +95,7 @@ def load_model_file(path: str | Path) -> Model:
     familiar = read_familiar(
         tensors, width, len(card.categories), expected=card.familiar_kept is not None, source=str(path)
     )
-    network = build_network(card.backbone, len(card.categories), str(path))
+    network = build_network(card.backbone, len(card.categories), str(path), size=card.input_size)
     network.load_state_dict({name: value.float() for name, value in weights.items()}, strict=False)
     return Model(network.requires_grad_(False), card, model_hash(tensors, card), familiar)
 

@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from napari_semclass.errors import ModelError, brief
 from napari_semclass.model.card import Card
 from napari_semclass.model.familiar import Familiar
 from napari_semclass.model.preprocess import is_blank, network_input, resized
@@ -156,22 +155,3 @@ def overheard(network: nn.Module) -> Iterator[list[Tensor]]:
         yield heard
     finally:
         hook.remove()
-
-
-def build_network(backbone: str, categories: int, source: str = "the card") -> nn.Module:
-    """A timm network with random weights, in evaluation mode.
-
-    Raises
-    ------
-    ModelError
-        When timm does not know the backbone.
-    """
-    import timm
-
-    if not timm.is_model(backbone):  # also keeps timm from reading `hf-hub:` names as an order to download
-        raise ModelError(f"{source}: the backbone {backbone!r} is not one that timm {timm.__version__} knows.")
-    try:
-        network: nn.Module = timm.create_model(backbone, pretrained=False, num_classes=categories)
-    except (RuntimeError, TypeError, ValueError) as error:  # a known name with an unknown tag, among others
-        raise ModelError(f"{source}: timm cannot build the backbone {backbone!r} ({brief(error)}).") from error
-    return network.eval()

@@ -16,7 +16,7 @@ from napari_semclass.learn.dataset import DataSet, Picture, data_sha256, read_da
 from napari_semclass.learn.events import Audited, Divided
 from napari_semclass.learn.in_place import features_in_place
 from napari_semclass.learn.linear_head import LEAST_SPREAD, LinearHead, fit_linear_head
-from napari_semclass.learn.plan import Plan
+from napari_semclass.learn.plan import Plan, refuse_unfit_backbone
 from napari_semclass.learn.run import Task
 from napari_semclass.learn.split import HeldOut, fold_samples, split_by_parts, split_samples
 from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
@@ -77,6 +77,7 @@ def prepare(plan: Plan, task: Task, folder: Path, emit: Emit, *, agree: Callable
     SemclassError
         One sentence about what is wrong with data, plan or weights.
     """
+    refuse_unfit_backbone(plan)
     dataset = read_dataset(Path(task.data))
     if len(dataset.categories) < 2:
         raise SettingsError(f"{task.data}: has one category only; training needs at least two to tell apart.")
@@ -86,7 +87,7 @@ def prepare(plan: Plan, task: Task, folder: Path, emit: Emit, *, agree: Callable
     if len(categories) < 2:
         raise SettingsError(f"{task.data}: fewer than two categories have readable pictures; nothing can be learned.")
     torch.manual_seed(plan.seed)
-    start = start_network(plan.backbone, plan.pretrained, len(categories), agree=agree)
+    start = start_network(plan.backbone, plan.pretrained, len(categories), agree=agree, size=plan.size)
     preprocessing = Preprocessing(mean=start.mean, std=start.std)
     side = max([plan.size, *(stage.size for stage in plan.stages)])
     cutting = Cutting(

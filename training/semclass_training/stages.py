@@ -19,6 +19,7 @@ from napari_semclass.learn.events import BatchDone, EpochDone, StageBegun, Warne
 from napari_semclass.learn.plan import Plan, Stage
 from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card
+from napari_semclass.model.backbone import network_at
 from napari_semclass.model.device import is_out_of_memory
 from semclass_training.augment import Augment
 from semclass_training.callbacks import Follow, unwrapped
@@ -56,7 +57,7 @@ class Memory:
 
 @dataclass(frozen=True, eq=False)
 class Work:
-    """All that the stages work on.
+    """All that the stages work on; the network is for pictures of the last stage's size.
 
     `save(memory)` writes a checkpoint; `keep(network, size)` the best model so far; `wish()` says whether to end.
     """
@@ -79,24 +80,33 @@ class Stages:
 
     def __init__(self, work: Work, memory: Memory, minutes: list[float]) -> None:
         self.work = work
+        self.network = work.network
         self.memory = memory
+        self._size = work.plan.size
         self.ended = False
         self._minutes = minutes
         self._labels = torch.from_numpy(work.training.labels)
         self._parts: Parts | None = None
 
     def run(self) -> bool:
-        """Train; True when the plan was done, False when it was asked to end before."""
-        if self.memory.network:
-            self.work.network.load_state_dict(self.memory.network)
+        """Train `network`; True when the plan was done, False when it was asked to end before."""
         stages = self.work.plan.stages
+        if self.memory.network:
+            self._resize(stages[self.memory.position.stage].size)
+            self.network.load_state_dict(self.memory.network)
         for number in range(self.memory.position.stage, len(stages)):
             if number > self.memory.position.stage:
                 self.memory.position = Position(stage=number, epochs=self.memory.position.epochs)
             self._stage(number, stages[number])
             if self.ended:
-                return False
-        return True
+                break
+        self._resize(self.work.plan.size)
+        return not self.ended
+
+    def _resize(self, size: int) -> None:
+        """Let the network take pictures of a size, which some do only with other tables of positions."""
+        backbone = self.work.card_of(size).backbone
+        self.network, self._size = network_at(self.network, backbone, self._size, size), size
 
     def find_lr(self, folder: Path) -> float:
         """Learning rate of the classifier that fastai's range test suggests for the first stage.
@@ -105,10 +115,11 @@ class Stages:
         """
         stage, work = self.work.plan.stages[0], self.work
         self.memory.position.batch = stage.batch
+        self._resize(stage.size)
         tiles = resized(work.training.pixels, stage.size)
         loaders = self._loaders(0, stage, False, tiles, tiles[:0])
         follow = Follow(lambda *_: None, lambda *_: None, lambda: False)
-        parts = make_learner(work.plan, work.network, loaders, follow, self._loss_weights())
+        parts = make_learner(work.plan, self.network, loaders, follow, self._loss_weights())
         parts.learner.add_cb(Recorder())
         parts.learner.path = folder
         unfreeze(parts, work.plan)
@@ -123,8 +134,12 @@ class Stages:
         held_out_tiles = resized(held_out.pixels if held_out else self.work.training.pixels[:0], stage.size)
         stages = self.work.plan.stages
         self.work.emit(StageBegun(number, len(stages), stage.size, stage.epochs, stage.frozen_epochs, position.batch))
+        before = self.network
+        self._resize(stage.size)
         if not self.memory.network:
             self._remember(None)
+        elif self.network is not before:
+            self.memory.network = _copied(self.network)
         if not position.epoch:
             self.memory.since_best = 0
         while True:
@@ -186,11 +201,11 @@ class Stages:
         )
         follow.start_epoch = position.epoch
         follow.skip = position.seen // position.batch
-        parts = self._parts = make_learner(work.plan, work.network, loaders, follow, self._loss_weights())
+        parts = self._parts = make_learner(work.plan, self.network, loaders, follow, self._loss_weights())
         distribute(parts, work.share)
         if frozen:
             parts.learner.freeze()
-            parts.still.body = body_of(work.network)
+            parts.still.body = body_of(self.network)
         else:
             unfreeze(parts, work.plan)
         if self.memory.optimiser is not None:
@@ -214,9 +229,9 @@ class Stages:
     def _settle(self) -> None:
         """End a phase: the running average becomes the network's weights, the optimiser is forgotten."""
         if self.memory.average:
-            self.work.network.load_state_dict(self.memory.average)
+            self.network.load_state_dict(self.memory.average)
         self.memory.average, self.memory.average_steps, self.memory.optimiser = {}, 0, None
-        self.memory.network = _copied(self.work.network)
+        self.memory.network = _copied(self.network)
 
     def _batch_done(self, number: int, epochs: int, batch: int, batches: int, loss: float, rate: float) -> None:
         position = self.memory.position
@@ -268,7 +283,7 @@ class Stages:
         memory.best, memory.since_best = (value, 0) if better else (memory.best, memory.since_best + 1)
         if better:
             with parts.average.in_place() if parts.average else nullcontext():
-                self.work.keep(self.work.network, stage.size)
+                self.work.keep(self.network, stage.size)
         self._remember(parts)
         if self.work.plan.early_stop and memory.since_best >= self.work.plan.early_stop and not frozen:
             raise CancelFitException
@@ -276,7 +291,7 @@ class Stages:
     def _remember(self, parts: Parts | None) -> None:
         """Bring the memory up to date and write it."""
         memory = self.memory
-        memory.network = _copied(self.work.network)
+        memory.network = _copied(self.network)
         if parts is not None:
             memory.optimiser = plain(parts.learner.opt.state_dict())
             if parts.average is not None:
@@ -294,7 +309,7 @@ class Stages:
         gc.collect()
         if self.work.device.type == "cuda":
             torch.cuda.empty_cache()
-        self.work.network.load_state_dict(self.memory.network)
+        self.network.load_state_dict(self.memory.network)
         self.work.emit(Warned(f"Memory ran out; the batch is {position.batch} tiles from here on."))
 
 

@@ -10,6 +10,7 @@ from torch import nn
 from napari_semclass.learn.plan import Plan, Stage
 from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card
+from napari_semclass.model.backbone import network_at
 from napari_semclass.model.device import fast_precision
 from semclass_training.augment import Augment
 from semclass_training.learner import parameter_groups
@@ -28,10 +29,10 @@ def predicted_minutes(
     """Minutes of each stage of the plan, validation on `held_out` tiles included; the network stays as it is."""
     trial = copy.deepcopy(network)
     cards = [at_size(card, stage.size) for stage in plan.stages]
-    minutes = [
-        _minutes(plan, stage, trial, of_size, training, held_out, device)
-        for stage, of_size in zip(plan.stages, cards, strict=True)
-    ]
+    minutes, size = [], card.input_size
+    for stage, of_size in zip(plan.stages, cards, strict=True):
+        trial, size = network_at(trial, card.backbone, size, stage.size), stage.size
+        minutes.append(_minutes(plan, stage, trial, of_size, training, held_out, device))
     if plan.head == "linear" and plan.stages:  # all tiles once, as they are validated at the last size
         loader = _loader(plan, plan.stages[-1], card, training, device)
         minutes[0] += len(training) * _seconds_per_tile(trial, loader, []) / 60

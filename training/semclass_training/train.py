@@ -160,8 +160,11 @@ class _Trainer:
             write_previews(shown, plan.augmentation, run.folder / PREVIEW_NAME)
         if self._dry_run and not (self._find_lr and plan.stages):
             return False
-        if plan.stages and not self._stages(prepared, network, card, device, memory, minutes):
-            return False
+        if plan.stages:
+            learned = self._stages(prepared, network, card, device, memory, minutes)
+            if learned is None:
+                return False
+            network = learned
         if self._log is None:
             return True
         blended(network, start, plan.start_share)
@@ -189,8 +192,8 @@ class _Trainer:
         device: torch.device,
         memory: Memory | None,
         minutes: list[float],
-    ) -> bool:
-        """Go through the stages; True when a model is to be made of what was learned."""
+    ) -> nn.Module | None:
+        """Go through the stages; the network where a model is to be made of what was learned."""
         plan = self._plan
         for parameter in network.parameters():
             parameter.requires_grad_(True)
@@ -210,14 +213,14 @@ class _Trainer:
         stages = Stages(work, memory or Memory(), minutes)
         if self._find_lr:
             self.emit(Suggested(stages.find_lr(self._run.folder)))
-            return False
+            return None
         if stages.run():
-            return True
+            return stages.network
         if self._run.wish() == "stop":
             self.emit(Stopped(_STOPPED))
-            return False
+            return None
         self.emit(Warned("Ended before its plan was done, with what was learned so far."))
-        return True
+        return stages.network
 
     def _is_to_end(self) -> bool:
         limit = 60 * self._plan.minutes

