@@ -64,7 +64,14 @@ def _micrographs(image: Image, path: Path) -> list[Micrograph]:
     if not isinstance(image.pixels, ProvenPixels):
         raise TypeError("a reader must prove that its pixels were in the file")
     facts = image.facts
-    opened = as_micrographs(image.pixels.array, source=str(path), rgb=image.rgb, alpha=image.alpha, note=facts.note)
+    opened = as_micrographs(
+        image.pixels.array,
+        source=str(path),
+        rgb=image.rgb,
+        alpha=image.alpha,
+        no_data=image.no_data,
+        note=facts.note,
+    )
     planes = facts.planes if len(facts.planes) == len(opened) else facts.planes[:1] * len(opened)
     return [_described(micrograph, known) for micrograph, known in zip(opened, planes, strict=True)]
 

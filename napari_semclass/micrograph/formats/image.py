@@ -30,13 +30,14 @@ class Facts:
 class Image:
     """Facts and pixels (…, height, width[, samples]) of an image.
 
-    `rgb` and `alpha` say what the samples are, as in `as_micrographs`.
+    `rgb` and `alpha` say what the samples are, and `no_data` which level stands for "no data", as in `as_micrographs`.
     """
 
     facts: Facts
     pixels: ProvenPixels
     rgb: bool = False
     alpha: bool = False
+    no_data: float | None = None
 
 
 def joined(notes: Iterable[str]) -> str:

@@ -18,10 +18,12 @@ from napari_semclass.micrograph.formats.image import Facts, Image, joined
 from napari_semclass.micrograph.formats.presence import changed, proven
 from napari_semclass.micrograph.formats.tiff_pages import TiffImage, find_image, frames, page_kinds
 from napari_semclass.micrograph.metadata import Metadata, guarded, tiff_metadata, vendor_metadata, with_reason
+from napari_semclass.micrograph.metadata.quantities import number
 
 # Below this a TIFF is read at once, which is faster than chunk by chunk.
 _EAGER_BYTES = 256_000_000
 _JPEG = (6, 7, 34892, 33007)  # compressions
+_NO_DATA_TAG = 42113  # GDAL's
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 
 
@@ -49,7 +51,8 @@ def read_tiff(path: Path) -> Image:
         pixels = proven(stored, inventory, path)
         upright = orientation.known(image.keyframe.tags.valueof(orientation.TAG))
         array = _meant(pixels.array, image, form, upright)
-    return Image(facts, changed(pixels, array), rgb=form.rgb, alpha=form.opacity is not None)
+        no_data = _no_data(image.keyframe) if form.is_plain else None
+    return Image(facts, changed(pixels, array), rgb=form.rgb, alpha=form.opacity is not None, no_data=no_data)
 
 
 def tiff_facts(path: Path, *, upright: bool = True) -> Facts:
@@ -106,6 +109,11 @@ def _page_metadata(image: TiffImage, first: Metadata) -> list[Metadata]:
 def _own_metadata(page: Any, first: Metadata) -> Metadata:
     found = vendor_metadata(page) if hasattr(page, "tags") else None
     return with_reason(found) if found else first
+
+
+def _no_data(page: Any) -> float | None:
+    """The level that a file declares to stand for "no data"; NaN needs no declaration."""
+    return number(page.tags.valueof(_NO_DATA_TAG))
 
 
 def _strict(page: Any) -> Callable[..., Any]:

@@ -208,3 +208,30 @@ def test_the_corner_of_a_huge_mosaic_is_found():
     (micrograph,) = as_micrographs(mosaic(5000))
     assert len(micrograph.fills) == 1
     assert micrograph.void(4990, 5010, 4990, 5010).sum() == 100
+
+
+@pytest.mark.parametrize("lazy", [False, True])
+@pytest.mark.parametrize(("dtype", "level"), [("int16", "-9999"), ("uint16", "0"), ("float32", "-3.4e38 ")])
+def test_a_tiff_declares_its_level_without_data(tmp_path, monkeypatch, dtype, level, lazy):
+    """Scattered pixels, which no straight edge gives away."""
+    if lazy:
+        monkeypatch.setattr("napari_semclass.micrograph.formats.tiff._EAGER_BYTES", 10)
+    empty = np.random.default_rng(1).random(SHAPE) < 0.2
+    pixels = np.where(empty, float(level), PICTURE).astype(dtype)
+    tag = (42113, "s", 0, level, True)
+    tifffile.imwrite(tmp_path / "declared.tif", pixels, tile=(64, 64), extratags=[tag])
+    (micrograph,) = open_micrographs(tmp_path / "declared.tif")
+    np.testing.assert_array_equal(void_of(micrograph), empty)
+    assert "20 % of the picture holds no data" in micrograph.void_note
+
+
+@pytest.mark.parametrize("zarr_format", [2, 3])
+def test_chunks_that_are_not_stored_are_void(tmp_path, zarr_format):
+    stored = zarr.create_array(
+        tmp_path / "mosaic.zarr", shape=SHAPE, chunks=(80, 100), dtype="uint8", zarr_format=zarr_format, fill_value=0
+    )
+    stored[:160] = PICTURE[:160]
+    (micrograph,) = open_micrographs(tmp_path / "mosaic.zarr")
+    void = void_of(micrograph)
+    assert void[160:].all()
+    assert not void[:160].any()
