@@ -78,4 +78,4 @@ def check_delivered() -> None:
 def mention_loss() -> None:
     """Say that results were not printed: for commands that have them in files as well."""
     if (error := lost_output()) is not None:
-        message(f"semclass: what was done could not be printed ({error.strerror or brief(error)}).")
+        message(f"semclass: the output could not be printed ({error.strerror or brief(error)}).")

@@ -31,7 +31,7 @@ def missing_planes(tiff: Any, path: Path, own: int) -> str:
         return f"{text}, and {claim.planes - own:,} are missing"
     if not absent:
         return f"{text}, the others in {_listed(others)}"
-    return f"{text}; missing is {_listed(absent)}"
+    return f"{text}; missing: {_listed(absent)}"
 
 
 def _claim(text: Any) -> Claim | None:
