@@ -157,6 +157,12 @@ class Micrograph:
         same.__dict__.update({name: self.__dict__[name] for name in _COMPUTED if name in self.__dict__})
         return same
 
+    def with_fills(self) -> "Micrograph":
+        """The same with its constant fills as the grey levels that they are: to be shown, without a search for them."""
+        same = replace(self)
+        same.__dict__["fills"] = ()
+        return same
+
     def read(self, y0: int, y1: int, x0: int, x1: int) -> NDArray[Any]:
         """Grey levels of the box `[y0, y1) x [x0, x1)` as a numpy array (y1-y0, x1-x0), in the source's range.
 

@@ -31,7 +31,7 @@ class Pyramid:
     """
 
     def __init__(self, micrograph: Micrograph, levels: GreyRange) -> None:
-        self._micrograph, self._levels = micrograph, levels
+        self._micrograph, self._levels = micrograph.with_fills(), levels
         self.depth = max(0, ceil(log2(max(micrograph.shape) / SIDE))) + 1
         self._kept = lru_cache(_KEPT)(self._made)
 
