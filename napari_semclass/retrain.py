@@ -19,6 +19,7 @@ from napari_semclass.errors import OutputError, SemclassError, SettingsError, br
 from napari_semclass.learn.events import Event, Failed, Finished, Stopped, read_events
 from napari_semclass.learn.plan import Plan, read_plan, refuse_unfit_backbone
 from napari_semclass.learn.run import Run, Task
+from napari_semclass.names import existing, text_of_path
 
 if TYPE_CHECKING:
     from napari_semclass.downloads import Download
@@ -40,9 +41,11 @@ def new_task(data: str | Path, out: Path, *, title: str = "", device: str = "aut
     name = "".join(c if c.isascii() and (c.isalnum() or c in "._-") else "-" for c in out.stem).strip("._-") or "model"
     if name == "starter":
         raise SettingsError("starter is the shipped model's name; choose another name for yours.")
-    if not Path(data).is_dir():
+    folder = existing(data)
+    if not folder.is_dir():
         raise SettingsError(f"{data}: is not a folder; give the folder that holds a folder for each category.")
-    return Task(str(Path(data).absolute()), str(out.absolute()), name[:100], (title or out.stem)[:200], device)
+    title = title or text_of_path(out.stem)
+    return Task(str(folder.absolute()), str(out.absolute()), name[:100], title[:200], device)
 
 
 def fetch_weights(plan: Plan, *, agree: "Callable[[Download], bool]") -> None:
@@ -150,9 +153,9 @@ def train_model(data: str | Path, out: str | Path, *, recipe: str | Path = "prog
     plan = read_plan(recipe)
     fetch_weights(plan, agree=lambda _: True)
     run.create(plan, new_task(data, out, device=device))
-    process = start(run)
     last = None
     try:
+        process = start(run)
         for found in follow(run, 0, process):
             last = found[1] if found is not None else last
     except KeyboardInterrupt:

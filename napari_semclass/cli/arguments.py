@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from napari_semclass.errors import SettingsError
+from napari_semclass.names import existing
 
 _SUFFIX = ".safetensors"
 
@@ -60,7 +61,7 @@ def model_file(out: str) -> Path:
 
     path = Path(out)
     if path.suffix == _SUFFIX:
-        return path
+        return existing(path)
     if path.suffix or path.name != out:
         raise SettingsError(f"--out {out}: give a file that ends in {_SUFFIX}, or a plain name such as my-model.")
-    return model_folder() / f"{out}{_SUFFIX}"
+    return existing(model_folder() / f"{out}{_SUFFIX}")

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 from napari_semclass.cli import output
 from napari_semclass.cli.arguments import model_file
 from napari_semclass.errors import OutputError
-from napari_semclass.names import existing, text_of_path
 
 if TYPE_CHECKING:
     from napari_semclass.downloads import Download
@@ -69,8 +68,7 @@ def train(options: argparse.Namespace) -> int:
         run.load()
     else:
         plan = changed(read_plan(options.recipe), options.set)
-        title = options.title or text_of_path(out.stem)
-        task = new_task(existing(options.data), out, title=title, device=options.device)
+        task = new_task(options.data, out, title=options.title, device=options.device)
         fetch_weights(plan, agree=(lambda download: True) if options.yes else _agreed)
         if options.dry_run or options.find_lr:
             with tempfile.TemporaryDirectory(prefix="semclass-") as folder:
@@ -85,11 +83,10 @@ def train(options: argparse.Namespace) -> int:
         run.create(plan, task)
     position = run.events_file.stat().st_size if run.events_file.exists() else 0
     try:
-        process = start(run)
-    except KeyboardInterrupt:
-        run.ask("stop")  # it may be there already, and then stops before it learns anything
+        return show(run, start(run), position=position)
+    except KeyboardInterrupt:  # outside of what `show` handles: the process may be there, and nobody follows it
+        run.ask("stop")
         raise
-    return show(run, process, position=position)
 
 
 def _make_room(run: "Run", out: Path, *, overwrite: bool) -> None:

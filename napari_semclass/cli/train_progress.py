@@ -52,8 +52,8 @@ def show(run: Run, process: "subprocess.Popen[bytes]", *, position: int = 0, unt
                     shown.say(f"Left running; its folder is {run.folder}.")
                     return status
                 shown.stopped = status
-                shown.say("Stopping after this batch (Ctrl-C again leaves it running) ...")
                 _ask_to_stop(run, shown)
+                shown.say("Stopping after this batch (Ctrl-C again leaves it running) ...")
     if shown.outcome:
         output.result(shown.outcome)
     return shown.status

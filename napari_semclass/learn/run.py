@@ -14,7 +14,7 @@ from pydantic.dataclasses import dataclass
 from napari_semclass.errors import OutputError, SettingsError, brief
 from napari_semclass.learn.plan import Plan, read_plan, write_plan
 from napari_semclass.learn.toml import read_toml, write_toml
-from napari_semclass.names import path_of_text, printable, text_of_path
+from napari_semclass.names import existing, path_of_text, printable, text_of_path
 from napari_semclass.writing import json_text, replacing
 
 _STRICT = ConfigDict(extra="forbid", strict=True)
@@ -72,7 +72,7 @@ class Run:
     """The folder of a run and the files in it."""
 
     def __init__(self, folder: str | Path) -> None:
-        self.folder = Path(folder)
+        self.folder = existing(folder)
         self.plan_file = self.folder / "plan.toml"
         self.task_file = self.folder / "task.toml"
         self.events_file = self.folder / "events.jsonl"

@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from napari_semclass.cli.arguments import model_file
+from napari_semclass.learn.run import Run
 from napari_semclass.names import (
     confusable,
     existing,
@@ -20,6 +22,7 @@ from napari_semclass.names import (
     sentences_on,
     text_of_path,
 )
+from napari_semclass.retrain import new_task
 from napari_semclass.writing import json_text
 
 NFC, NFD = "Körner", unicodedata.normalize("NFD", "Körner")
@@ -109,3 +112,12 @@ def test_what_is_on_disk_is_found_in_its_own_form(tmp_path):
     assert existing(tmp_path / NFC / "außen") == tmp_path / NFC / "außen"
     (tmp_path / NFC).mkdir()
     assert existing(tmp_path / NFC / "innen") == tmp_path / NFC / "innen"
+
+
+def test_training_finds_data_model_and_run_in_their_other_unicode_form(tmp_path):
+    (tmp_path / NFC).mkdir()
+    (tmp_path / f"{NFD}.run").mkdir()
+    (tmp_path / f"{NFD}.safetensors").touch()
+    assert new_task(tmp_path / NFD, tmp_path / "new.safetensors").data == str(tmp_path / NFC)
+    assert Run(tmp_path / f"{NFC}.run").folder.is_dir()
+    assert model_file(str(tmp_path / f"{NFC}.safetensors")).is_file()

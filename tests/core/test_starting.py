@@ -140,7 +140,8 @@ def test_flags_of_windows_never_raise_a_priority(priority, flags, run, monkeypat
     for name, value in constants.items():
         monkeypatch.setattr(subprocess, name, value, raising=False)
     monkeypatch.setattr(psutil, "IDLE_PRIORITY_CLASS", "IDLE", raising=False)
-    monkeypatch.setattr(psutil, "Process", lambda: SimpleNamespace(nice=lambda: priority))
+    fake = SimpleNamespace(nice=lambda: priority, create_time=lambda: 0.0)
+    monkeypatch.setattr(psutil, "Process", lambda pid=None: fake)
     started = []
     monkeypatch.setattr(subprocess, "Popen", lambda *_, **options: started.append(options) or SimpleNamespace(pid=1))
     monkeypatch.setattr(sys, "platform", "win32")
