@@ -35,6 +35,11 @@ class StopSignal(KeyboardInterrupt):
         self.status = 128 + number
 
 
+def is_hangup(stop: KeyboardInterrupt) -> bool:
+    """Tell whether a terminal that went away is what stops this process."""
+    return isinstance(stop, StopSignal) and stop.number == getattr(signal, "SIGHUP", None)
+
+
 def begin_process() -> None:
     """Make the standard streams of this process unfailing until its very end, and open those that were closed."""
     _open_closed_descriptors()

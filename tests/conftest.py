@@ -1,6 +1,7 @@
 """What all tests share: where real test data lies, and a tiny model with weights that mean something."""
 
 import os
+import signal
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -12,6 +13,9 @@ import torch
 
 from napari_semclass.model import Card, Category, Model, Preprocessing, build_network, save_model
 
+# `nohup` has its processes ignore the end of their terminal, and so would all that the tests start.
+if hasattr(signal, "SIGHUP"):
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # A busy machine is slow, not wrong.
 hypothesis.settings.register_profile("semclass", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow])
 hypothesis.settings.load_profile("semclass")

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from napari_semclass.cli import output
 from napari_semclass.cli.arguments import model_file
 from napari_semclass.errors import OutputError
+from napari_semclass.process import is_hangup
 
 if TYPE_CHECKING:
     from napari_semclass.downloads import Download
@@ -84,8 +85,9 @@ def train(options: argparse.Namespace) -> int:
     position = run.events_file.stat().st_size if run.events_file.exists() else 0
     try:
         return show(run, start(run), position=position)
-    except KeyboardInterrupt:  # outside of what `show` handles: the process may be there, and nobody follows it
-        run.ask("stop")
+    except KeyboardInterrupt as stop:  # outside of what `show` handles: the process may be there, and nobody follows it
+        if not is_hangup(stop):
+            run.ask("stop")
         raise
 
 

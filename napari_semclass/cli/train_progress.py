@@ -1,6 +1,5 @@
 """How a training run is followed in a terminal: what is learned from, a bar for each epoch, and what came out."""
 
-import signal
 import subprocess
 from contextlib import suppress
 
@@ -20,10 +19,9 @@ from napari_semclass.learn.events import (
     Suggested,
 )
 from napari_semclass.learn.run import Run
-from napari_semclass.process import CTRL_C, StopSignal
+from napari_semclass.process import CTRL_C, StopSignal, is_hangup
 from napari_semclass.retrain import follow
 
-_HANGUP = 128 + getattr(signal, "SIGHUP", 1)
 _LAST_WORDS_S = 30.0  # in which a trainer that has told its end is gone
 
 
@@ -48,7 +46,7 @@ def show(run: Run, process: "subprocess.Popen[bytes]", *, position: int = 0, unt
                 if until is not None:  # nothing is learned that could be lost
                     raise
                 status = stop.status if isinstance(stop, StopSignal) else CTRL_C
-                if shown.stopped or status == _HANGUP:
+                if shown.stopped or is_hangup(stop):
                     shown.say(f"Left running; its folder is {run.folder}.")
                     return status
                 shown.stopped = status
