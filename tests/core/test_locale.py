@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 
 import imageio.v3 as iio
@@ -22,24 +23,20 @@ pytestmark = [
     pytest.mark.skipif(sys.platform != "linux", reason="elsewhere file names are Unicode whatever the locale"),
 ]
 LATIN1 = "en_US.ISO-8859-1"
-EUC = "ja_JP.EUC-JP"
 
 
 @pytest.fixture(scope="session")
 def locales(tmp_path_factory):
-    """A folder with locales that the system may lack."""
+    """A folder with a locale that the system may lack."""
     folder = tmp_path_factory.mktemp("locales")
-    for name in (LATIN1, EUC):
-        language, _, charmap = name.partition(".")
-        try:
-            command = ["localedef", "-i", language, "-f", charmap, str(folder / name)]
-            subprocess.run(command, capture_output=True, check=False)
-        except FileNotFoundError:
-            break
+    language, _, charmap = LATIN1.partition(".")
+    with suppress(FileNotFoundError):
+        command = ["localedef", "-i", language, "-f", charmap, str(folder / LATIN1)]
+        subprocess.run(command, capture_output=True, check=False)
     return folder
 
 
-@pytest.fixture(params=["C", LATIN1, EUC])
+@pytest.fixture(params=["C", LATIN1])
 def environment(request, locales):
     """The variables of a session in another locale."""
     if request.param == "C":
@@ -99,7 +96,7 @@ def test_results_are_written_under_the_inputs_own_bytes_and_done_once(tmp_path, 
     assert len(list((tmp_path / "out").rglob("*.tiles.csv"))) == 8
 
 
-@pytest.mark.parametrize("environment", ["C", LATIN1], indirect=True)
+@pytest.mark.parametrize("environment", ["C"], indirect=True)
 def test_a_model_is_trained_judged_and_listed(tmp_path, environment):
     pictures(os.fsencode(tmp_path / "in"))
     rows = [f"{name}/Bild ü{copy}.png,{name}" for name in ("Körner", "条纹") for copy in range(3)]
