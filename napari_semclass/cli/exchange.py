@@ -20,7 +20,9 @@ wsinfer     a folder for WSInfer and QuPath's extension for it; TorchScript, whi
 _IMPORT = """\
 Make a model of weights that timm or torchvision trained (a .safetensors file, or a state dict saved by torch, of
 which only tensors are read) and a list of categories in the order of the network's outputs. Tensors that do not fit
-the network are named. fastai's export.pkl is refused: see python -m semclass_training.convert --help.
+the network are named. torchvision's weights are recognised, translated, and kept only where the network answers as
+torchvision's does on generated pictures, within 0.0001. fastai's export.pkl is refused: see
+python -m semclass_training.convert --help.
 """
 
 
@@ -54,11 +56,16 @@ def add_import(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(func=import_)
     add = parser.add_argument
     add("weights", metavar="WEIGHTS", help=".safetensors file, or a state dict saved by torch (.pth, .pt)")
-    add("--backbone", required=True, metavar="NAME", help="timm's name of the network, such as resnet50")
+    add("--backbone", required=True, metavar="NAME", help="network's name in timm or torchvision, such as vit_b_16")
     add("--categories", required=True, metavar="FILE|A,B,...", help="text file, one name a line; or names, with commas")
     add("--out", required=True, metavar="MODEL", help="model file to write (.safetensors), or a name to find it by")
     add("--tile", type=positive, metavar="N", help="side of a tile in pixels (default: the input size)")
-    add("--input-size", type=positive, metavar="N", help="side of the network's input in pixels (default: timm's)")
+    add(
+        "--input-size",
+        type=positive,
+        metavar="N",
+        help="side of the network's input (default: timm's or torchvision's)",
+    )
     add("--mean", type=float, nargs="+", default=[], metavar="X", help="of grey levels in [0, 1]; one number or three")
     add("--std", type=float, nargs="+", default=[], metavar="X", help="standard deviation, in the same way")
     add("--title", default="", help="what viewers call the model (default: its name)")
@@ -101,6 +108,11 @@ def import_(options: argparse.Namespace) -> int:
         f"{card.backbone} with {len(card.categories)} categories; tiles of {card.tile} px, "
         f"input {card.input_size} px, mean {steps.mean:g}, standard deviation {steps.std:g}."
     )
+    if done.torchvision_difference is not None:
+        output.result(
+            f"Recognised as torchvision's {done.torchvision}: logits differ from its own network's by at most "
+            f"{done.torchvision_difference:.2g} on generated pictures."
+        )
     if done.grey_difference is not None:
         output.result(
             "Grey tiles are standardised alike in all three channels: probabilities change by at most "

@@ -3,7 +3,7 @@
 import hashlib
 import pickle
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,14 @@ from torch import Tensor, nn
 from napari_semclass.annotate.categories import PALETTE
 from napari_semclass.errors import ModelError, OutputError, SettingsError
 from napari_semclass.exchange.agreement import generated_tiles
+from napari_semclass.exchange.torchvision_names import (
+    IMAGENET_MEAN,
+    IMAGENET_STD,
+    Original,
+    original_of,
+    timm_name,
+    without_prefix,
+)
 from napari_semclass.model import Card, Category, Model, Preprocessing, build_network, save_model
 from napari_semclass.model.card import card_name
 from napari_semclass.model.tensors import read_weights
@@ -34,10 +42,17 @@ class Imported:
     grey_difference
         Largest change of a probability, on generated tiles, because grey tiles are standardised with one mean and one
         standard deviation where the weights were trained with one for each channel; None when these were not given.
+    torchvision
+        torchvision's name of the network that the weights fit; empty when they are not torchvision's.
+    torchvision_difference
+        Largest difference of a logit from that network's, on generated pictures, as a share of the largest logit where
+        that is above 1; None without such a network.
     """
 
     model: Model
     grey_difference: float | None
+    torchvision: str = ""
+    torchvision_difference: float | None = None
 
 
 def import_weights(
@@ -62,15 +77,17 @@ def import_weights(
     out : str or Path
         Model file to write (`.safetensors`); tensors keep their precision.
     backbone : str
-        timm's name of the network. torchvision's ResNet, ResNeXt, Wide ResNet and DenseNet have the same names of
-        tensors; its other networks have not.
+        timm's name of the network, or torchvision's. Weights of torchvision's networks are recognised by the names of
+        their tensors, translated, and compared with torchvision's network.
     categories : sequence of str
         In the order of the network's outputs.
     tile, input_size : int or None
-        Side of a tile in source pixels, and of the network's input; None takes the input size, and timm's.
+        Side of a tile in source pixels, and of the network's input; None takes the input size, and timm's, or
+        torchvision's for weights that only torchvision's network fits.
     mean, std : sequence of 0, 1 or 3 floats
         What grey levels in [0, 1] were standardised with in training. Of three (one a channel) the average is used,
-        as the network is given the same grey level three times; without any, timm's for the backbone.
+        as the network is given the same grey level three times; without any, timm's for the backbone
+        or torchvision's.
     title : str
         What viewers call the model; empty takes the name of `out`.
     overwrite : bool
@@ -82,6 +99,7 @@ def import_weights(
         Categories, tile, mean or standard deviation that make no model.
     ModelError
         Weights that cannot be read without executing code, or that do not fit the backbone; says which tensors.
+        A network that timm does not have, or that answers otherwise than torchvision's.
     OutputError
         When `out` is there already, or cannot be written.
     """
@@ -89,13 +107,24 @@ def import_weights(
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: is there already; choose another --out, or use --overwrite.")
     names = _names(categories)
-    found = _read(weights)
+    tensors = without_prefix(_read(weights))
+    backbone = timm_name(backbone)
+    original = original_of(backbone, tensors)
+    if original is not None:
+        backbone = original.backbone
     with torch.device("meta"):
         skeleton = build_network(backbone, len(names), "the import")
     config: Any = skeleton.pretrained_cfg
+    if original is not None:
+        tensors = original.translated(skeleton)
+        if original.renamed:
+            config = config | {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "input_size": (3, original.size)}
     means, stds = (_channels(key, given, config[key]) for key, given in (("mean", mean), ("std", std)))
     size = input_size or int(config["input_size"][-1])
-    found = _fitted(weights, skeleton, found, names)
+    steps = Preprocessing(mean=round(float(np.mean(means)), 6), std=round(float(np.mean(stds)), 6))
+    tensors = _fitted(weights, skeleton, tensors, names)
+    network = build_network(backbone, len(names), "the import")
+    network.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
     card = _checked_card(
         name=card_name(text_of_path(out.stem)),
         title=printable(title) or text_of_path(out.stem)[:200],
@@ -105,14 +134,24 @@ def import_weights(
         unit="tile",
         tile=tile or size,
         input_size=size,
-        preprocessing=Preprocessing(mean=round(float(np.mean(means)), 6), std=round(float(np.mean(stds)), 6)),
-        provenance=f"Weights of {weights.name} (SHA-256 {_sha256(weights)}), imported unchanged.",
+        preprocessing=steps,
     )
-    network = build_network(backbone, len(names), "the import")
-    network.load_state_dict({name: value.float() for name, value in found.items()}, strict=False)
+    difference = original.difference(network, size, steps.mean, steps.std) if original else None
+    card = replace(card, provenance=_provenance(weights, original, difference))
     model = save_model(network, card, out, half=False)
     given = len(mean) == 3 or len(std) == 3
-    return Imported(model, _grey_difference(model, means, stds) if given else None)
+    change = _grey_difference(model, means, stds) if given else None
+    return Imported(model, change, original.name if original else "", difference)
+
+
+def _provenance(weights: Path, original: Original | None, difference: float | None) -> str:
+    source = f"Weights of {weights.name} (SHA-256 {_sha256(weights)}), imported"
+    if original is None:
+        return f"{source} unchanged."
+    return (
+        f"{source} from torchvision's {original.name}; logits differ from those of torchvision's network by at most "
+        f"{difference:.2g} on generated pictures."
+    )
 
 
 def _names(categories: Sequence[str]) -> list[str]:
