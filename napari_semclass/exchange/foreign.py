@@ -23,6 +23,7 @@ from napari_semclass.exchange.torchvision_names import (
     without_prefix,
 )
 from napari_semclass.model import Card, Category, Model, Preprocessing, build_network, save_model
+from napari_semclass.model.backbone import network_at, own_size, refuse_sizes
 from napari_semclass.model.card import card_name
 from napari_semclass.model.tensors import read_weights
 from napari_semclass.names import key, printable, text_of_path, trimmed
@@ -125,6 +126,9 @@ def import_weights(
     tensors = _fitted(weights, skeleton, tensors, names)
     network = build_network(backbone, len(names), "the import")
     network.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
+    if size != own_size(backbone):  # reading the model builds it for its card's size
+        refuse_sizes(backbone, {size}, "the import")
+        network = network_at(network, backbone, own_size(backbone), size)
     card = _checked_card(
         name=card_name(text_of_path(out.stem)),
         title=printable(title) or text_of_path(out.stem)[:200],

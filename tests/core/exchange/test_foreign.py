@@ -12,6 +12,7 @@ from napari_semclass.errors import ModelError, OutputError, SettingsError
 from napari_semclass.exchange import import_weights
 from napari_semclass.exchange.agreement import generated_tiles
 from napari_semclass.model import build_network, load_model_file
+from napari_semclass.model.backbone import own_size
 
 SMALL = "test_resnet"
 NAMES = ("fibre", "pore", "tip")
@@ -177,3 +178,23 @@ def test_an_existing_model_is_not_replaced(weights, tmp_path):
     (tmp_path / "m.safetensors").write_text("earlier")
     with pytest.raises(OutputError, match="already"):
         import_weights(weights, tmp_path / "m.safetensors", backbone=SMALL, categories=NAMES)
+
+
+def test_weights_of_one_size_make_a_model_for_another(tmp_path):
+    """Tables of positions are brought to the size for which the model is built when it is read."""
+    network = build_network("test_vit2", 2)
+    save_file(network.state_dict(), tmp_path / "w.safetensors")
+    own = own_size("test_vit2")
+    for size in (own, own * 2):
+        out = tmp_path / f"{size}.safetensors"
+        import_weights(tmp_path / "w.safetensors", out, backbone="test_vit2", categories=["a", "b"], input_size=size)
+        tiles = torch.rand(2, size, size)
+        assert load_model_file(out).probabilities(tiles).shape == (2, 2)
+    with pytest.raises(SettingsError, match="cannot compute pictures of 63 px"):
+        import_weights(
+            tmp_path / "w.safetensors",
+            tmp_path / "x.safetensors",
+            backbone="test_vit2",
+            categories=["a", "b"],
+            input_size=63,
+        )

@@ -1,5 +1,6 @@
 """Every family of timm's networks: training at each stage's size, saving, classifying, exporting."""
 
+import os
 import re
 from dataclasses import replace
 
@@ -91,9 +92,13 @@ def test_a_family_trains_at_two_sizes_and_classifies(family, make_run, texture, 
     assert export_model(again, tmp_path / "folder", "wsinfer", pixel_size=1e-9).difference < 1e-3
 
 
-@pytest.mark.slow  # torch's exporters take their time
+EXPORTED = list(FAMILIES) if os.environ.get("SEMCLASS_ALL_BACKBONES") else ["ConvNeXt", "DINOv3", "Swin"]
+"""Torch's exporters take ten seconds for each family: all of them only where the variable asks for it."""
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".pt2", ".onnx"])
-@pytest.mark.parametrize("family", FAMILIES)
+@pytest.mark.parametrize("family", EXPORTED)
 def test_a_family_is_exported(family, suffix, tiny_card, tmp_path):
     to = {".pt2": "torch", ".onnx": "onnx"}[suffix]
     if to == "onnx":
