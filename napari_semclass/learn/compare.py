@@ -17,7 +17,7 @@ from napari_semclass.learn.measure import measure
 from napari_semclass.learn.metrics import Share, with_interval
 from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
 from napari_semclass.model import Card, Model
-from napari_semclass.names import fold
+from napari_semclass.names import fold, matching
 
 MOST = 1000  # tiles that both models are asked about
 _SMALLEST = 1e-38
@@ -49,9 +49,19 @@ class Comparison:
 
 
 def shared_categories(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
-    """Names that are in both (whatever their case), as the first one writes them."""
-    known = {fold(name) for name in other}
-    return tuple(name for name in one if fold(name) in known)
+    """Names that are in both, as the first one writes them; their case counts only where it tells two of them apart."""
+    paired = _pairs(other, one).values()
+    return tuple(name for name in one if name in paired)
+
+
+def _pairs(names: Sequence[str], others: Sequence[str]) -> dict[str, str]:
+    """For each name that one of the others is, that one: no other is taken twice, and the same name goes first."""
+    pairs = {name: same for name in names if (same := matching(name, others)) is not None}
+    for name in names:
+        free = [other for other in others if other not in pairs.values() and fold(other) == fold(name)]
+        if name not in pairs and len(free) == 1:
+            pairs[name] = free[0]
+    return pairs
 
 
 def compare(
@@ -97,8 +107,9 @@ def compare(
     logits, _ = answers_to(
         Forward.on(base, device), pictures, samples, cutting, nothing, lambda done: progress(done, len(samples))
     )
-    names = (*tiles.categories, *(n for n in base.card.names if not shared_categories([n], tiles.categories)))
-    place = [[fold(known) for known in names].index(fold(name)) for name in base.card.names]
+    pairs = _pairs(base.card.names, tiles.categories)
+    names = (*tiles.categories, *(name for name in base.card.names if name not in pairs))
+    place = [names.index(pairs.get(name, name)) for name in base.card.names]
     before = np.full((len(tiles), len(names)), np.log(_SMALLEST))
     before[:, place] = logits / base.card.temperature
     after = np.full((len(tiles), len(names)), np.log(_SMALLEST))

@@ -66,7 +66,8 @@ def compare_job(base: str, outcome: Outcome, stop: threading.Event) -> Generator
         return
     earlier, new = load_model(base), load_model(outcome.model)
     title, new_title = f"“{earlier.card.title}”", f"“{new.card.title}”"
-    unknown = [name for name in tiles.categories if not shared_categories([name], earlier.card.names)]
+    shared = shared_categories(tiles.categories, earlier.card.names)
+    unknown = [name for name in tiles.categories if name not in shared]
     if len(tiles.categories) - len(unknown) < 2:
         yield f"No before and after: {title} does not know {', '.join(unknown)}."
         return

@@ -17,6 +17,8 @@ _GREY = ("grey_low", "grey_high")
 _COLUMNS = ("path", "class", "group", "part", *_BOX, "pixel_size", "licence", "source", *_GREY)
 _BREAKS = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]+")
 _THOUSANDS = re.compile(r"[-+]?\d{1,3}(,\d{3})+")
+_THOUSANDS_BY_POINTS = re.compile(r"[-+]?[1-9]\d{0,2}(\.\d{3})+")
+_WHOLE = re.compile(r"[0-9]{1,15}(\.0*)?")  # programs write whole numbers as decimals where others are missing
 
 
 def pictures_listed(manifest: Path, needed: set[str]) -> tuple[list[Picture], tuple[str, ...]]:
@@ -92,9 +94,9 @@ def _box(row: Row, where: str) -> Box | None:
     texts = [_text(row, column) for column in _BOX]
     if not any(texts):
         return None
-    if not all(text.isdecimal() for text in texts):
+    if not all(_WHOLE.fullmatch(text) for text in texts):
         raise SettingsError(f"{where} has the box {', '.join(texts)}; it needs {', '.join(_BOX)} in whole pixels.")
-    y0, x0, y1, x1 = map(int, texts)
+    y0, x0, y1, x1 = (int(float(text)) for text in texts)
     if not (y0 < y1 and x0 < x1):
         raise SettingsError(f"{where} has the box {', '.join(texts)}, which is empty; y1 and x1 lie behind y0 and x0.")
     return y0, x0, y1, x1
@@ -124,6 +126,9 @@ def _number(text: str, delimiter: str, where: str) -> float | None:
     """A finite number, with a decimal comma where values are not parted by commas; None for what is none."""
     if "," in text and delimiter != ";" and _THOUSANDS.fullmatch(text):
         raise SettingsError(f"{where} has {text!r}, of which the comma may part thousands or decimals; write a point.")
+    if delimiter == ";" and _THOUSANDS_BY_POINTS.fullmatch(text):
+        either = f"{text.replace('.', '')} or {text.replace('.', ',')}"
+        raise SettingsError(f"{where} has {text!r}, of which the point may part thousands or decimals; write {either}.")
     if text.count(",") == 1 and "." not in text:
         text = text.replace(",", ".")
     try:

@@ -8,7 +8,7 @@ from typing import Literal
 
 from napari_semclass.errors import SettingsError
 from napari_semclass.micrograph import GreyRange, Micrograph
-from napari_semclass.names import first_forms, fold, key, matching, sentences_on, text_of_path
+from napari_semclass.names import first_forms, fold, key, matching, sentences_on, text_of_path, trimmed
 
 Part = Literal["", "train", "valid"]
 Box = tuple[int, int, int, int]
@@ -119,7 +119,8 @@ class DataSet:
             A category whose name no model could hold.
         """
         categories = [picture.category for picture in self.pictures]
-        wrong = next((name for name in categories if len(name) > _LONGEST or _CONTROLS.search(name)), None)
+        names = map(trimmed, categories)
+        wrong = next((name for name in names if len(name) > _LONGEST or _CONTROLS.search(name)), None)
         if wrong is not None:
             raise SettingsError(
                 f"{text_of_path(self.folder)}: has the category {wrong[:60]!r}; a category's name is one line of at "

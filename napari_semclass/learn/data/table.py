@@ -34,6 +34,8 @@ _KINDS = {
 _SAVE_AS = "save it from the spreadsheet program as CSV in UTF-8."
 _BLANKS_AFTER_QUOTE = re.compile(r'" +(?=[,;|\t\r\n])')
 _SIGNS = "°µ²³±×·–’“”„…€§\xa0"  # that names hold beside letters
+# Letters of the languages that Windows-1252 was made for; it has others that only misread text is full of.
+_WESTERN = "äöüÄÖÜßéèêëàâçîïôûùœæøåñáíóúãõÉÈÊËÀÂÇÎÏÔÛÙŒÆØÅÑÁÍÓÚÃÕ"
 _LATIN = 0.6  # share of Latin characters
 # Of programs that know no Unicode; which one cannot be seen in the file. The first that fits is taken.
 _OLD_ENCODINGS = {
@@ -113,7 +115,7 @@ def _certain_encoding(data: bytes) -> str:
     marked = next((encoding for mark, encoding in _BOMS if data.startswith(mark)), "")
     if marked:
         return marked
-    start = data[:400]
+    start = data.partition(b"\n")[0][:400]  # the names of the columns, which are Latin whatever the rows hold
     even, odd = (start[parity::2].count(0) / max(1, len(start) // 2) for parity in (0, 1))
     # UTF-16 without its mark: every other byte of Latin text is zero, and no byte between.
     if max(even, odd) > _LATIN and min(even, odd) < 1 - _LATIN:
@@ -144,13 +146,16 @@ def _of_old_encoding(
     """The table as the first encoding reads it in which what it says is so: names of files tell, and letters."""
     own = locale.getencoding().lower()
     first_error: SettingsError | None = None
-    found: list[tuple[bool, Table]] = []
+    found: list[tuple[bool, str, Table]] = []
     for encoding in dict.fromkeys([*([own] if own in _OLD_ENCODINGS else []), *_OLD_ENCODINGS]):
         try:
             text = data.decode(encoding)
-            table = _parsed(text, needed, known, shown)
         except UnicodeDecodeError:
             continue
+        if "\0" in text:
+            continue
+        try:
+            table = _parsed(text, needed, known, shown)
         except SettingsError as error:
             first_error = first_error or error
             continue
@@ -163,12 +168,35 @@ def _of_old_encoding(
             )
             # A wrong encoding shows letters of another script as signs between letters.
             odd = any(not (sign.isascii() or sign.isalnum() or sign in _SIGNS) for value in foreign for sign in value)
-            found.append((odd, Table(table.columns, table.rows, table.delimiter, (note,) if foreign else ())))
+            notes = (*table.notes, *((note,) if foreign else ()))
+            found.append((odd, encoding, Table(table.columns, table.rows, table.delimiter, notes)))
     if found:
-        return min(found, key=lambda one: one[0])[1]
+        _, encoding, table = min(found, key=lambda one: one[0])
+        is_alone = sum(not odd for odd, _, _ in found) == 1
+        if encoding != own and not is_alone and not _is_told(table, encoding, known):
+            raise SettingsError(
+                f"{shown}: is not UTF-8, and its names can be read in several other encodings, each time as other "
+                f"words; {_SAVE_AS}"
+            )
+        return table
     raise first_error or SettingsError(
         f"{shown}: is not UTF-8, and in no other usual encoding do the files exist that it names; {_SAVE_AS}"
     )
+
+
+def _is_told(table: Table, encoding: str, known: Collection[str]) -> bool:
+    """Whether an encoding is more than a guess: a file of such a name exists, or words look Western European."""
+    if any(not row.values.get("path", "").isascii() for row in table.rows):
+        return True
+    words = {
+        word for row in table.rows for column, value in row.values.items() if column in known for word in value.split()
+    }
+    return encoding == "cp1252" and all(map(_is_western, words))
+
+
+def _is_western(word: str) -> bool:
+    foreign = [sign for sign in word if not sign.isascii() and sign not in "°µ²³±×·–\xa0"]
+    return 2 * len(foreign) <= len(word) and all(sign in _WESTERN for sign in foreign)
 
 
 def _parsed(text: str, needed: Collection[str], known: Collection[str], shown: str) -> Table:
@@ -193,7 +221,10 @@ def _parsed(text: str, needed: Collection[str], known: Collection[str], shown: s
     rows = _lines(text, delimiter, shown, skipped)[1:]
     if not rows:
         raise SettingsError(f"{shown}: has no rows below the names of its columns.")
-    return Table(columns, tuple(_row(line, values, columns, delimiter, shown) for line, values in rows), delimiter)
+    strays = [name for name in columns if name not in known and name.startswith(tuple(known))]
+    notes = tuple(f"{shown}: the column {name!r} means nothing here and is not read." for name in strays)
+    found = tuple(_row(line, values, columns, delimiter, shown) for line, values in rows)
+    return Table(columns, found, delimiter, notes)
 
 
 def _without_statement(text: str) -> tuple[str, str]:

@@ -69,3 +69,9 @@ def test_models_with_nothing_in_common_are_not_compared(tiny_model, held_out):
 def test_with_one_group_the_gain_is_not_claimed(tiny_model, held_out):
     tiles = replace(held_out(), groups=np.zeros(18, dtype=np.int64))
     assert compare(tiny_model, tiny_model.card, tiles, device="cpu").gain is None
+
+
+def test_names_that_differ_by_case_only_keep_their_own_scores():
+    assert shared_categories(("Pore", "crack", "pore"), ("crack", "pore")) == ("crack", "pore")
+    assert shared_categories(("pore", "crack"), ("Pore", "pore", "crack")) == ("pore", "crack")
+    assert shared_categories(("Pore", "crack"), ("PORE", "crack")) == ("Pore", "crack")

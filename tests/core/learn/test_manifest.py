@@ -123,10 +123,45 @@ def test_the_files_that_are_there_tell_the_encoding(tmp_path, encoding, name, ca
     assert called in read_dataset(tmp_path).notes[0]
 
 
-def test_letters_tell_the_encoding_where_file_names_do_not(tmp_path):
-    rows = [("path", "class"), ("pictures/0.png", "試料")]
-    assert read(tmp_path, text(rows=rows).encode("cp932")) == [("pictures/0.png", "試料")]
-    assert "Japanese" in read_dataset(tmp_path).notes[0]
+@pytest.mark.parametrize("word", ["Körner", "Größe", "café", "5 µm Öl", "Ñandú"])
+def test_western_words_need_no_file_name_to_be_read(tmp_path, word):
+    rows = [("path", "class"), ("pictures/0.png", word)]
+    assert read(tmp_path, text(rows=rows).encode("cp1252")) == [("pictures/0.png", word)]
+    assert "Western European" in read_dataset(tmp_path).notes[0]
+
+
+@pytest.mark.parametrize(
+    ("word", "encoding"),
+    [
+        ("Поры", "cp1251"),
+        ("裂纹", "gbk"),
+        ("균열", "cp949"),
+        ("Körner", "cp850"),
+        ("Körner", "mac_roman"),
+        ("çatlağı", "cp1254"),
+        ("試料", "cp932"),
+    ],
+)
+def test_an_encoding_is_not_guessed_where_words_would_change(tmp_path, word, encoding):
+    """No file has a name that tells it; with another category, training would go on with words that nobody wrote."""
+    content = text(rows=[("path", "class"), ("pictures/0.png", word)]).encode(encoding)
+    assert "in several other encodings" in refusal(tmp_path, content)
+
+
+def test_values_as_programs_write_them(tmp_path):
+    boxes = "path,class,y0,x0,y1,x1\npictures/0.png,P,0.0,0.0,4.0,4.0\npictures/1.png,P,,,,\n"
+    read(tmp_path, boxes.encode())
+    assert [picture.box for picture in read_dataset(tmp_path).pictures] == [(0, 0, 4, 4), None]
+    assert read(tmp_path, b'path,class\npictures/0.png,"pore\n"\npictures/1.png,pore\t\n') == [
+        ("pictures/0.png", "pore"),
+        ("pictures/1.png", "pore"),
+    ]
+    thousands = b"path;class;pixel_size;grey_low;grey_high\npictures/0.png;P;5,0E-9;0;65.535\n"
+    assert "may part thousands or decimals; write 65535 or 65,535" in refusal(tmp_path, thousands)
+    read(tmp_path, b"path,class,pixel_size_nm\npictures/0.png,P,5\n")
+    assert "'pixel_size_nm' means nothing here" in read_dataset(tmp_path).notes[0]
+    rows = "path,class\n" + "".join(f"pictures/{n}.png,{'裂纹' * 60}\n" for n in range(2))
+    assert read(tmp_path, rows.encode("utf-16-le")) == [(f"pictures/{n}.png", "裂纹" * 60) for n in range(2)]
 
 
 def test_no_encoding_that_fits_is_said(tmp_path):
