@@ -231,7 +231,7 @@ def _with_imported(pictures: list[Picture], imported: DataSet | None) -> list[Pi
         if path in marked:
             pairs.append((marked[path], len(everything)))
             box = box or _all_of(path)
-        category = spelled.setdefault(fold(picture.category), picture.category)
+        category = spelled.get(fold(picture.category), picture.category)
         everything.append(replace(picture, path=path, category=category, part="", box=box))
     numbers = joined([picture.group for picture in everything], pairs)
     names: dict[int, str] = {}

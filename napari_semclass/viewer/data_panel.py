@@ -63,9 +63,9 @@ class DataPanel(QWidget):
         data = self.value()
         if data is None:
             return "Mark tiles of two categories in the Annotate tab, or choose a folder of labelled pictures."
-        names = {fold(name) for name in data.folder.categories} if data.folder else set()
-        if data.marks is not None:
-            names |= {fold(category.name) for category in data.marks.used}
+        names = set(data.folder.categories) if data.folder else set()
+        if data.marks is not None:  # a mark's category is the folder's whatever their case
+            names = {fold(name) for name in (*names, *(category.name for category in data.marks.used))}
             if len(names) < 2:
                 return data.marks.needs() if data.marks.used else "Mark tiles of two categories first."
         return "" if len(names) > 1 else "These pictures are of one category only; there must be two to tell apart."
