@@ -16,7 +16,7 @@ import torch
 
 from napari_semclass.errors import SemclassError, brief
 from napari_semclass.model import Card, Category, Preprocessing, build_network, save_model
-from napari_semclass.model.backbone import network_at, refuse_sizes
+from napari_semclass.model.input_sizes import network_at, refuse_sizes
 
 NAMES = (
     *("resnet18", "resnetv2_18", "convnext_atto", "convnextv2_atto", "efficientnet_b0", "tf_efficientnetv2_b0"),

@@ -20,11 +20,11 @@ from napari_semclass.exchange.torchvision_names import (
     Original,
     original_of,
     timm_name,
-    without_prefix,
 )
 from napari_semclass.model import Card, Category, Model, Preprocessing, build_network, save_model
-from napari_semclass.model.backbone import network_at, own_size, refuse_sizes
+from napari_semclass.model.backbone import own_size, refuse_unknown
 from napari_semclass.model.card import card_name
+from napari_semclass.model.input_sizes import refuse_size
 from napari_semclass.model.tensors import read_weights
 from napari_semclass.names import key, printable, text_of_path, trimmed
 
@@ -97,7 +97,7 @@ def import_weights(
     Raises
     ------
     SettingsError
-        Categories, tile, mean or standard deviation that make no model.
+        Categories, tile, input size, mean or standard deviation that make no model.
     ModelError
         Weights that cannot be read without executing code, or that do not fit the backbone; says which tensors.
         A network that timm does not have, or that answers otherwise than torchvision's.
@@ -108,27 +108,26 @@ def import_weights(
     if out.exists() and not overwrite:
         raise OutputError(f"{out}: is there already; choose another --out, or use --overwrite.")
     names = _names(categories)
-    tensors = without_prefix(_read(weights))
+    tensors = _read(weights)
     backbone = timm_name(backbone)
     original = original_of(backbone, tensors)
     if original is not None:
         backbone = original.backbone
+    refuse_unknown(backbone, "the import")
+    size = input_size or (original.size if original is not None and original.renamed else own_size(backbone))
+    refuse_size(backbone, size, "the import")
     with torch.device("meta"):
-        skeleton = build_network(backbone, len(names), "the import")
+        skeleton = build_network(backbone, len(names), "the import", size=size)
     config: Any = skeleton.pretrained_cfg
     if original is not None:
         tensors = original.translated(skeleton)
         if original.renamed:
-            config = config | {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, "input_size": (3, original.size)}
+            config = config | {"mean": IMAGENET_MEAN, "std": IMAGENET_STD}
     means, stds = (_channels(key, given, config[key]) for key, given in (("mean", mean), ("std", std)))
-    size = input_size or int(config["input_size"][-1])
     steps = Preprocessing(mean=round(float(np.mean(means)), 6), std=round(float(np.mean(stds)), 6))
     tensors = _fitted(weights, skeleton, tensors, names)
-    network = build_network(backbone, len(names), "the import")
+    network = build_network(backbone, len(names), "the import", size=size)
     network.load_state_dict({name: value.float() for name, value in tensors.items()}, strict=False)
-    if size != own_size(backbone):  # reading the model builds it for its card's size
-        refuse_sizes(backbone, {size}, "the import")
-        network = network_at(network, backbone, own_size(backbone), size)
     card = _checked_card(
         name=card_name(text_of_path(out.stem)),
         title=printable(title) or text_of_path(out.stem)[:200],

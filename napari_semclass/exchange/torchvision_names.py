@@ -25,6 +25,15 @@ _EQUAL = {
     **{f"mnasnet{a}_{b}": f"mnasnet_{a}{b:0<2}" for a, b in ((0, "5"), (0, "75"), (1, "0"))},
     "mobilenet_v2": "mobilenetv2_100",
     **{f"mobilenet_v3_{size}": f"mobilenetv3_{size}_100" for size in ("small", "large")},
+    **{
+        f"regnet_{kind}_{flops}": f"regnet{kind}_{ours}"
+        for kind in "xy"
+        for flops, ours in (("1_6gf", "016"), ("3_2gf", "032"), ("16gf", "160"), ("32gf", "320"))
+    },
+    # Of these, timm's networks of the same size are others; it has torchvision's beside them.
+    **{"regnet_x_400mf": "regnetx_004_tv", "regnet_y_800mf": "regnety_008_tv", "regnet_y_8gf": "regnety_080_tv"},
+    **{"regnet_x_800mf": "regnetx_008", "regnet_x_8gf": "regnetx_080"},
+    **{"regnet_y_400mf": "regnety_004", "regnet_y_128gf": "regnety_1280"},
     **{f"resnet{depth}": f"resnet{depth}" for depth in (18, 34, 50, 101, 152)},
     **{name: name for name in ("resnext50_32x4d", "resnext101_32x8d", "resnext101_64x4d")},
     **{f"swin_{size[0]}": f"swin_{size}_patch4_window7_224" for size in ("tiny", "small", "base")},
@@ -39,11 +48,11 @@ _EQUAL = {
 }
 _LARGER_VIT = 384  # pixels; torchvision has these under the same names, timm has not
 _NOT_LEARNED = ("num_batches_tracked", "relative_position_index", "relative_coords_table")
-_PREFIXES = ("module.", "_orig_mod.", "model.")
 _POSITIONS = "encoder.pos_embedding"
 # Tensors of one role follow each other in the same order in both programs; tensors of different roles may not.
 _ROLES = {
     "vit": ("token", "pos_embed"),
+    "regnet": ("proj.", "downsample."),  # the shortcuts, in torchvision and in timm
     "swin": ("norm1", "norm2", "logit_scale", "q_bias", "v_bias", "cpb_mlp", "mlp", "attn.proj", "reduction"),
 }
 
@@ -168,14 +177,6 @@ def timm_name(backbone: str) -> str:
     return backbone
 
 
-def without_prefix(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Take what parallel training, `torch.compile` and wrapping modules put before all names off these."""
-    found = dict(tensors)
-    while prefix := next((p for p in _PREFIXES if found and all(name.startswith(p) for name in found)), ""):
-        found = {name.removeprefix(prefix): value for name, value in found.items()}
-    return found
-
-
 def _larger(backbone: str) -> str:
     return backbone.replace("_224", f"_{_LARGER_VIT}") if backbone.startswith("vit_") else backbone
 
@@ -202,7 +203,8 @@ def _network(name: str, size: int, categories: int) -> nn.Module:
 
 
 def _skeleton(name: str, size: int) -> nn.Module:
-    with torch.device("meta"):
+    # torchvision computes the widths of a RegNet with tensors, which have no values there.
+    with torch.device("cpu" if name.startswith("regnet") else "meta"):
         return _network(name, size, 2)
 
 

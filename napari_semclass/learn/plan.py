@@ -257,7 +257,7 @@ def refuse_unfit_backbone(plan: Plan) -> None:
     if plan.backbone == "starter":
         return
     # Loaded when needed, as it brings torch.
-    from napari_semclass.model.backbone import refuse_sizes
+    from napari_semclass.model.input_sizes import refuse_sizes
 
     refuse_sizes(plan.backbone, {plan.size, *(stage.size for stage in plan.stages)}, "the plan")
 

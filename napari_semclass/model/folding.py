@@ -10,7 +10,6 @@ from torch.nn.utils.fusion import fuse_conv_bn_weights
 
 from napari_semclass.model.network import Model, changes
 
-_SIDE = 64  # of the picture that both networks are shown
 _ALIKE = 1e-3  # largest difference of their scores, over the largest score
 
 # By network, with what its tensors were then: somebody may change them in place.
@@ -35,7 +34,7 @@ def folded(model: Model) -> Model:
     known = _KNOWN.get(network)
     if known is None or known[0] != state:
         try:
-            other = _folded(network)
+            other = _folded(network, model.card.input_size)
         except Exception:  # tracing raises whatever it likes at what a network does
             other = None
         # A reference to the network itself would keep it in memory for ever.
@@ -44,7 +43,7 @@ def folded(model: Model) -> Model:
     return model if isinstance(known[1], nn.Identity) else replace(model, network=known[1])
 
 
-def _folded(network: nn.Module) -> nn.Module | None:
+def _folded(network: nn.Module, side: int) -> nn.Module | None:
     """The copy; None where nothing can be folded, or the copy answers otherwise."""
     from timm.layers import Conv2dSame
 
@@ -66,7 +65,7 @@ def _folded(network: nn.Module) -> nn.Module | None:
     for convolution, normalisation in pairs:
         _fold(other, convolution, normalisation)
     weight = next(network.parameters())
-    noise = torch.rand(2, 3, _SIDE, _SIDE, generator=torch.Generator().manual_seed(0)).to(weight.device)
+    noise = torch.rand(2, 3, side, side, generator=torch.Generator().manual_seed(0)).to(weight.device)
     with torch.inference_mode():
         expected: Tensor = network(noise)
         off = (other(noise) - expected).abs().max() / expected.abs().max()

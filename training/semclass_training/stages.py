@@ -19,8 +19,8 @@ from napari_semclass.learn.events import BatchDone, EpochDone, StageBegun, Warne
 from napari_semclass.learn.plan import Plan, Stage
 from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card
-from napari_semclass.model.backbone import network_at
 from napari_semclass.model.device import is_out_of_memory
+from napari_semclass.model.input_sizes import network_at
 from semclass_training.augment import Augment
 from semclass_training.callbacks import Follow, unwrapped
 from semclass_training.learner import Parts, body_of, loss_weights, make_learner, plain, rates, unfreeze

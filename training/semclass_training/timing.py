@@ -10,8 +10,8 @@ from torch import nn
 from napari_semclass.learn.plan import Plan, Stage
 from napari_semclass.learn.tiles import Samples
 from napari_semclass.model import Card
-from napari_semclass.model.backbone import network_at
 from napari_semclass.model.device import fast_precision
+from napari_semclass.model.input_sizes import network_at
 from semclass_training.augment import Augment
 from semclass_training.learner import parameter_groups
 from semclass_training.loaders import TileLoader, resized

@@ -13,7 +13,8 @@ from torch import nn
 from napari_semclass.downloads import Download, fetch, hold_to_pin, refuse_offline, registered
 from napari_semclass.errors import DownloadError, ModelError, SettingsError, brief
 from napari_semclass.model import Model, available_models, build_network, load_model, load_model_file
-from napari_semclass.model.backbone import classifier_of, resampled
+from napari_semclass.model.backbone import classifier_of
+from napari_semclass.model.input_sizes import resampled
 from napari_semclass.model.tensors import read_weights
 from napari_semclass.names import existing, exists, path_of_text
 from semclass_training.imagenet import PACKAGE, imagenet_backbone

@@ -107,6 +107,33 @@ def test_a_first_layer_for_one_channel_gives_the_same_sum(tmp_path):
         assert float((done.model.probabilities(tiles[:, 0]) - expected).abs().max()) < 1e-5
 
 
+@pytest.mark.parametrize(("backbone", "size"), [("test_maxvit", 96), ("test_vit", 64), ("test_coatnet", 64)])
+def test_a_network_is_imported_at_another_size_than_its_own(backbone, size, tmp_path):
+    torch.manual_seed(4)
+    original = build_network(backbone, 3, size=size)
+    torch.save(original.state_dict(), tmp_path / "w.pth")
+    done = import_weights(
+        tmp_path / "w.pth", tmp_path / "m.safetensors", backbone=backbone, categories=NAMES, input_size=size
+    )
+    pictures = torch.rand(2, 3, size, size)
+    with torch.inference_mode():
+        torch.testing.assert_close(done.model.network(pictures), original(pictures))
+
+
+@pytest.mark.parametrize(
+    ("backbone", "size", "words"),
+    [
+        ("vit_tiny_patch16_224", 72, "of 72 px; the nearest that it can: 64 px"),
+        ("vit_small_patch14_dinov2", 64, "of 64 px; the nearest that it can: 70 px"),
+        ("inception_v3", 64, "of 64 px; the nearest"),
+        ("no_such_network", None, "'no_such_network' is not one that timm"),
+    ],
+)
+def test_a_size_or_a_name_that_cannot_be_is_one_sentence(backbone, size, words, weights, tmp_path):
+    with pytest.raises((SettingsError, ModelError), match=words):
+        import_weights(weights, tmp_path / "m.safetensors", backbone=backbone, categories=NAMES, input_size=size)
+
+
 def test_tensors_that_do_not_fit_are_listed_in_one_sentence(network, tmp_path):
     state = network.state_dict()
     state["conv1.0.weight"] = torch.zeros(1, 3, 3, 3)

@@ -58,6 +58,8 @@ def assert_same_answers(done, original):
         ("mobilenet_v2", "mobilenetv2_100", 65),
         ("mobilenet_v3_small", "mobilenetv3_small_100", 64),
         ("mnasnet0_5", "mnasnet_050", 64),
+        ("regnet_x_400mf", "regnetx_004_tv", 64),
+        ("regnet_y_400mf", "regnety_004", 64),
         ("vit_b_32", "vit_base_patch32_224", None),
         ("swin_t", "swin_tiny_patch4_window7_224", None),
         pytest.param("swin_v2_t", "swinv2_tiny_window8_256", None, marks=pytest.mark.slow),
@@ -80,8 +82,11 @@ def test_every_equal_network_has_as_many_tensors_of_the_same_sizes():
     import timm
 
     for name, equal in torchvision_names._EQUAL.items():
+        if name == "regnet_y_128gf":  # whose widths torchvision computes where there is memory for all of it, too
+            continue
         with torch.device("meta"):
-            theirs, ours = models.get_model(name, num_classes=3), timm.create_model(equal, num_classes=3)
+            ours = timm.create_model(equal, num_classes=3)
+        theirs = torchvision_names._skeleton(name, 224)
         tensors, wanted = dict(torchvision_names._learned(name, theirs.state_dict())), ours.state_dict()
         pairs = list(torchvision_names._pairs(name, theirs, ours))
         assert [tensors[a].numel() for a, _ in pairs] == [wanted[b].numel() for _, b in pairs], name
@@ -96,6 +101,8 @@ def test_every_equal_network_has_as_many_tensors_of_the_same_sizes():
         lambda state: {f"_orig_mod.{name}": value for name, value in state.items()},
         lambda state: {"state_dict": {f"model._orig_mod.{name}": value for name, value in state.items()}},
         lambda state: {"state_dict": {f"module.model.{name}": value for name, value in state.items()}},
+        lambda state: {"epoch": 3, "model_state_dict": {f"net.{name}": value for name, value in state.items()}},
+        lambda state: {"network": {f"network.module.{name}": value.double() for name, value in state.items()}},
         lambda state: {name: value for name, value in state.items() if not name.endswith("num_batches_tracked")},
         lambda state: dict(reversed(state.items())),
     ],
@@ -154,9 +161,7 @@ def test_other_answers_than_torchvisions_are_refused(tmp_path, monkeypatch):
     assert not (tmp_path / "m.safetensors").exists()
 
 
-@pytest.mark.parametrize(
-    "name", ["googlenet", "squeezenet1_0", "alexnet", "shufflenet_v2_x1_0", "maxvit_t", "regnet_y_8gf"]
-)
+@pytest.mark.parametrize("name", ["googlenet", "squeezenet1_0", "alexnet", "shufflenet_v2_x1_0", "maxvit_t"])
 def test_a_network_that_timm_has_not_is_refused_by_its_name(name, tmp_path):
     with pytest.raises(ModelError, match=f"torchvision's {name}"):
         imported({"fc.weight": torch.zeros(4, 2)}, tmp_path, name)

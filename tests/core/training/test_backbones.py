@@ -17,7 +17,7 @@ from napari_semclass.learn.held_out import read_held_out
 from napari_semclass.learn.plan import Plan, Stage, write_plan
 from napari_semclass.micrograph import as_micrographs, open_micrographs
 from napari_semclass.model import build_network, save_model
-from napari_semclass.model.backbone import network_at
+from napari_semclass.model.input_sizes import network_at
 from napari_semclass.model.windows import windows_of
 from napari_semclass.retrain import fetch_weights, train_model
 from semclass_training.train import train
