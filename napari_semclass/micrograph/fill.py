@@ -34,6 +34,9 @@ _TURNED = 2.5  # points that an edge's end may lie beside the direction of the o
 _LEAST_REST = 0.005  # of the picture, not filled
 _LEAST_LEVELS, _REST_POINTS = 8, 10_000  # grey levels in the first points of the rest
 _MOST_FLAT = 0.5  # share of one level in the rest: a picture of flat areas is a drawing or a mask, and has no fill
+_PROFILES, _PROFILE, _LEAST_PROFILES = 16, 8, 8  # across edges in each direction, pixels in one, and fewest that tell
+_LEAST_EDGE = 0.1  # share of the longest direction's points
+_MOST_BLUR = 0.12  # of the step from the ground to a fill, in the second pixel beside it
 _SAMPLES = 16  # places where all pixels between the points are compared, too
 
 
@@ -101,7 +104,8 @@ def find_fills(
     for level in _levels(lattice[1:, 1:][flat], least):
         region = _of_level(lattice, level, tolerance) & allowed[:, None]
         drawn = _drawn(region, allowed, least)
-        if drawn.any() and (step == 1 or _solid(drawn, level, step, read, tolerance)):
+        solid = drawn.any() and (step == 1 or _solid(drawn, level, step, read, tolerance))
+        if solid and _sharp(drawn, allowed, level, step, read, tolerance):
             places = ndimage.binary_dilation(drawn, np.ones((3, 3)), iterations=_SMOOTHED // 2 + 1)
             fills.append(Fill(float(level), tolerance, step, np.asarray(places, dtype=bool)))
             filled |= np.asarray(places & region)
@@ -235,6 +239,49 @@ def _solid(drawn: _Flags, level: float, step: int, read: _Read, tolerance: float
         if not _of_level(block, level, tolerance).all():
             return False
     return len(inner) > 0
+
+
+def _sharp(drawn: _Flags, allowed: _Flags, level: float, step: int, read: _Read, tolerance: float) -> bool:
+    """Whether edges end as a program draws them, within a pixel: a microscope's beam blurs those of saturated specimen.
+
+    Profiles across edges are averaged from the first pixel that is no fill; the last of their pixels are the ground.
+    """
+    directions = ((0, 1), (0, -1), (1, 0), (-1, 0))
+    edges = [
+        np.argwhere(drawn & ~np.roll(drawn, (-dy, -dx), axis=(0, 1)) & np.roll(allowed, -dy)[:, None])
+        for dy, dx in directions
+    ]
+    most = max(map(len, edges))
+    shape = len(allowed) * step, drawn.shape[1] * step
+    profiles = []
+    for (dy, dx), edge in zip(directions, edges, strict=True):
+        if len(edge) < _LEAST_EDGE * most:  # roughness of the others, seen along them
+            continue
+        for y, x in edge[np.linspace(0, len(edge) - 1, min(_PROFILES, len(edge))).astype(int)].tolist():
+            line = _line(y * step, x * step, dy, dx, 4 * step + _PROFILE, shape, read)
+            outside = np.flatnonzero(~_of_level(line, level, tolerance))
+            if len(outside) and len(line) - outside[0] >= _PROFILE:
+                profiles.append(line[outside[0] : outside[0] + _PROFILE].astype(np.float64))
+    known = [profile for profile in profiles if np.isfinite(profile).all()]
+    if len(known) < _LEAST_PROFILES:
+        return True
+    mean = np.mean(known, axis=0)
+    ground = float(mean[-3:].mean())
+    noise = float(np.std([profile[-3:].mean() for profile in known])) / len(known) ** 0.5
+    if abs(level - ground) <= 10 * noise:  # of the ground's own level: its edges cannot be seen
+        return True
+    return bool((mean[1] - ground) / (level - ground) <= _MOST_BLUR)
+
+
+def _line(y: int, x: int, dy: int, dx: int, length: int, shape: tuple[int, int], read: _Read) -> NDArray[Any]:
+    """Pixels from a place in one direction, as far as the picture goes."""
+    if dy:
+        y0, y1 = (y, min(y + length, shape[0])) if dy > 0 else (max(0, y - length + 1), y + 1)
+        line = read(y0, y1, x, x + 1)[:, 0]
+    else:
+        x0, x1 = (x, min(x + length, shape[1])) if dx > 0 else (max(0, x - length + 1), x + 1)
+        line = read(y, y + 1, x0, x1)[0]
+    return line[::-1] if dy + dx < 0 else line
 
 
 def lattice_step(shape: tuple[int, int]) -> int:

@@ -24,13 +24,14 @@ def missing_planes(tiff: Any, path: Path, own: int) -> str:
     claim = _claim(tiff.ome_metadata) if tiff.is_ome else None
     if claim is None or claim.planes <= own:
         return ""
-    text = f"{own:,} of the {claim.planes:,} planes of its OME data set are in this file"
+    text = f"the file holds {own:,} of the {claim.planes:,} planes of its OME data set"
     others = [name for name in claim.files if name.lower() != path.name.lower()]
     absent = [name for name in others if not (path.parent / name).is_file()]
     if not others:
-        return f"{text}, and {claim.planes - own:,} are missing"
+        missing = claim.planes - own
+        return f"{text}; {missing:,} {'is' if missing == 1 else 'are'} missing"
     if not absent:
-        return f"{text}, the others in {_listed(others)}"
+        return f"{text}; the others are in {_listed(others)}"
     return f"{text}; missing: {_listed(absent)}"
 
 

@@ -192,6 +192,8 @@ def _by_imagecodecs(codec: str, path: Path, picture: Any) -> Decoded:
         raise MicrographError(
             f"{path}: is damaged ({pixels.shape} pixels are not what its header says); copy it again."
         )
+    if picture.mode == "CMYK":
+        return Decoded(colours_of_inks(pixels))
     return Decoded(pixels, opacity=samples in (2, 4))
 
 

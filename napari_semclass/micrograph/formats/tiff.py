@@ -17,7 +17,7 @@ from napari_semclass.micrograph.formats.forms import Form
 from napari_semclass.micrograph.formats.image import Facts, Image, joined
 from napari_semclass.micrograph.formats.presence import changed, proven
 from napari_semclass.micrograph.formats.tiff_pages import TiffImage, find_image, frames, page_kinds
-from napari_semclass.micrograph.metadata import Metadata, guarded, tiff_metadata, vendor_metadata, with_reason
+from napari_semclass.micrograph.metadata import Metadata, guarded, tiff_metadata, vendor_metadata
 from napari_semclass.micrograph.metadata.quantities import number
 
 # Below this a TIFF is read at once, which is faster than chunk by chunk.
@@ -90,7 +90,7 @@ def _facts(image: TiffImage, path: Path, form_note: str, *, upright: bool) -> Fa
     first = guarded(partial(tiff_metadata, image.tiff, page, path))
     samples = image.shape[image.axes.index("S")] if "S" in image.axes else 1
     count = max(1, prod(image.shape) // (height * width * samples))
-    own = _page_metadata(image, first)
+    own = _page_metadata(image, path, first)
     planes = own if len(own) == count else [first] * count
     return Facts(
         orientation.upright_shape(height, width, turn),
@@ -99,16 +99,20 @@ def _facts(image: TiffImage, path: Path, form_note: str, *, upright: bool) -> Fa
     )
 
 
-def _page_metadata(image: TiffImage, first: Metadata) -> list[Metadata]:
+def _page_metadata(image: TiffImage, path: Path, first: Metadata) -> list[Metadata]:
     """What an instrument says about each page of a stack; empty where that is all the same."""
     pages = image.pages if first.vendor and len(image.pages) > 1 else ()
-    own = [guarded(partial(_own_metadata, page, first)) for page in pages]
-    return own if any(other != first for other in own) else []
+    own = [guarded(partial(_own_metadata, page)) for page in pages]
+    if all(other == own[0] for other in own):
+        return []
+    return [
+        first if found == Metadata() else guarded(partial(tiff_metadata, image.tiff, page, path))
+        for page, found in zip(pages, own, strict=True)
+    ]
 
 
-def _own_metadata(page: Any, first: Metadata) -> Metadata:
-    found = vendor_metadata(page) if hasattr(page, "tags") else None
-    return with_reason(found) if found else first
+def _own_metadata(page: Any) -> Metadata:
+    return (vendor_metadata(page) if hasattr(page, "tags") else None) or Metadata()
 
 
 def _no_data(page: Any) -> float | None:

@@ -147,7 +147,7 @@ def find_image(tiff: Any, path: Path, kinds: dict[int, int]) -> TiffImage:
         f"level 0 of {levels} (full resolution) is used" if levels > 1 else _others(first, passed),
         f"{reduced} reduced images or masks in the file are not used" if reduced and levels == 1 else "",
         flagged,
-        ome_set.missing_planes(tiff, path, len(pages)),
+        ome_set.missing_planes(tiff, path, sum(len(pages) for _, pages in own)),
     )
     return TiffImage(tiff, series, tuple(pages), complete, joined(notes))
 

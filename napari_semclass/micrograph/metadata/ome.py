@@ -8,15 +8,21 @@ from napari_semclass.micrograph.metadata.record import Metadata, bounded, clean,
 from napari_semclass.micrograph.metadata.text import xml_root
 
 
-def ome_metadata(text: Any) -> Metadata:
-    """Read the OME-XML of a TIFF; of several images the first counts. The default unit is the micrometre."""
+def ome_metadata(text: Any, shape: tuple[int, int]) -> Metadata:
+    """Read the OME-XML of a TIFF; of several images the first with this height and width counts, else the first.
+
+    The default unit is the micrometre.
+    """
     try:
         root = xml_root(text)
     except ValueError as error:
         return unusable(f"OME-XML {error}; the pixel size is not read from it.")
     if root is None:
         return unusable("OME-XML is damaged; the pixel size is not read from it.")
-    pixels = root.find(".//{*}Pixels")
+    images = root.findall(".//{*}Pixels")
+    sides = tuple(map(str, shape))
+    alike = [image for image in images if (image.get("SizeY"), image.get("SizeX")) == sides]
+    pixels = next(iter(alike or images), None)
     microscope = root.find(".//{*}Microscope")
     attributes = {} if pixels is None else dict(pixels.attrib)
     names = {} if microscope is None else dict(microscope.attrib)

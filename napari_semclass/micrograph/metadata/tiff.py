@@ -37,7 +37,7 @@ def tiff_metadata(tiff: Any, page: Any, path: Path) -> Metadata:
         The file's, to look for a sidecar beside it.
     """
     y, x, unit = (page.tags.valueof(code) for code in (Y_RESOLUTION, X_RESOLUTION, RESOLUTION_UNIT))
-    program = _of_program(tiff, ratio(y), ratio(x))
+    program = _of_program(tiff, page, ratio(y), ratio(x))
     sources = [*_of_vendors(page), sidecar_metadata(path, _shape(page)), program]
     known = [source for source in sources if source]
     resolution = resolution_of(y, x, 2 if unit is None else unit, "TIFF resolution tag")
@@ -81,8 +81,8 @@ def _shape(page: Any) -> tuple[int, int]:
     return int(page.imagelength), int(page.imagewidth)
 
 
-def _of_program(tiff: Any, y: float | None, x: float | None) -> Metadata | None:
+def _of_program(tiff: Any, page: Any, y: float | None, x: float | None) -> Metadata | None:
     """OME or ImageJ metadata, None without them; `y` and `x` are pixels per ImageJ's unit."""
     if tiff.is_ome:
-        return ome_metadata(tiff.ome_metadata)
+        return ome_metadata(tiff.ome_metadata, _shape(page))
     return imagej_metadata(tiff.imagej_metadata, y, x) if tiff.is_imagej else None

@@ -82,7 +82,7 @@ def test_bytes_of_all_kinds(data):
     for start in STARTS:
         for ending in (".txt", ".hdr"):
             believable(parse_sidecar(start + data, SHAPE, ending))
-    ome_metadata(data.decode("latin-1"))
+    ome_metadata(data.decode("latin-1"), (100, 100))
     quantity(data.decode("latin-1"))
 
 
@@ -138,7 +138,7 @@ def test_fibsem_os(resolution, field, size):
 
 def test_ome_with_entities_is_refused():
     bomb = '<!DOCTYPE x [<!ENTITY a "aaaa">]><OME><Pixels PhysicalSizeX="&a;"/></OME>'
-    assert ome_metadata(bomb).pixel_size is None
+    assert ome_metadata(bomb, (100, 100)).pixel_size is None
 
 
 @settings(briefly, max_examples=30)

@@ -245,3 +245,23 @@ def test_a_tescan_tag_and_a_header_file_that_contradict_are_both_named(tmp_path)
     (tmp_path / "a-tif.hdr").write_text(entries.format("2e-07"), encoding="utf-8")
     found = tagged(tmp_path, (50431, entries.format("1e-07").encode()))
     refused(found, "TESCAN tag's PixelSizeX gives 100 nm per pixel, TESCAN header file's PixelSizeX 200 nm")
+
+
+@pytest.mark.parametrize("planes", [1, 2])
+def test_planes_of_a_stack_are_described_as_a_single_one_is(tmp_path, planes):
+    """Their own tags are alike, and so is what contradicts or completes them."""
+    pixels = np.random.default_rng(0).integers(0, 255, (planes, 100, 120), dtype=np.uint8)
+    for name, known, found in (("contradicted", "5", None), ("completed", "", 10e-9)):
+        width = (
+            f'<pixelWidth unit="nm">{known}</pixelWidth><pixelHeight unit="nm">{known}</pixelHeight>' if known else ""
+        )
+        xml = f"<?xml version='1.0'?><FeiImage><databarHeight>10</databarHeight>{width}</FeiImage>"
+        with tifffile.TiffWriter(tmp_path / f"{name}.tif") as writer:
+            for plane in pixels:
+                tag = (34683, "s", 0, xml, True)
+                writer.write(plane, extratags=[tag], resolution=(1e6, 1e6), resolutionunit="CENTIMETER", metadata=None)
+        opened = open_micrographs(tmp_path / f"{name}.tif")
+        assert len(opened) == planes
+        for micrograph in opened:
+            assert micrograph.pixel_size == (None if found is None else pytest.approx(found))
+            assert len(micrograph.metadata.warnings) == (found is None)

@@ -5,6 +5,7 @@ import numpy as np
 import pytest
 import tifffile
 import zarr
+from scipy.ndimage import gaussian_filter
 from skimage.transform import rotate
 
 from napari_semclass.errors import MicrographError
@@ -235,3 +236,19 @@ def test_chunks_that_are_not_stored_are_void(tmp_path, zarr_format):
     void = void_of(micrograph)
     assert void[160:].all()
     assert not void[:160].any()
+
+
+@pytest.mark.parametrize("shape", [(700, 800), (1200, 1600)])
+@pytest.mark.parametrize("name", ["lines", "pad", "cleaved edge"])
+def test_saturated_specimen_with_straight_edges_is_no_fill(name, shape):
+    """A beam blurs every edge; a program draws fill up to the last pixel."""
+    y, x = np.indices(shape)
+    pad = (abs(y - shape[0] // 2) < 150) & (abs(x - shape[1] // 2) < 200)
+    mask = {"lines": (x // 128) % 2 == 0, "pad": pad, "cleaved edge": y < shape[0] // 3}[name]
+    levels = gaussian_filter(np.where(mask, -40.0 if name == "cleaved edge" else 300.0, 110.0), 1.2)
+    noise = np.random.default_rng(0).normal(0, 10, shape)
+    pixels = np.clip(np.rint(levels + noise), 0, 255).astype(np.uint8)
+    assert share(as_micrographs(pixels)[0]) == 0
+    if name != "lines":  # the same shapes as a program draws them
+        drawn = np.where(mask, 0, np.clip(110 + noise, 1, 254)).astype(np.uint8)
+        assert share(as_micrographs(drawn)[0]) == pytest.approx(mask.mean(), abs=0.01)

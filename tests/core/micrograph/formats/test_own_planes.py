@@ -95,7 +95,7 @@ def test_a_file_with_fewer_planes_than_it_claims_gives_those_it_has(tmp_path, cl
     (micrograph,) = open_micrographs(path)
     np.testing.assert_array_equal(micrograph.read(0, HEIGHT, 0, WIDTH), plane(0))
     assert f"1 of the {claimed} planes" in micrograph.note
-    assert f"{claimed - 1} are missing" in micrograph.note
+    assert f"; {claimed - 1} {'is' if claimed == 2 else 'are'} missing" in micrograph.note
 
 
 def test_a_file_described_by_a_companion_gives_its_own_planes(tmp_path):
@@ -298,3 +298,24 @@ def test_gigabytes_that_a_small_file_claims_take_no_memory(tmp_path):
     for name in ("a.png", "a.ppm"):
         with pytest.raises(MicrographError):
             open_micrographs(tmp_path / name)
+
+
+def ome_image(number, side, size):
+    return (
+        f'<Image ID="Image:{number}"><Pixels ID="Pixels:{number}" DimensionOrder="XYZCT" Type="uint8" SizeX="{side}" '
+        f'SizeY="{side}" SizeZ="1" SizeC="1" SizeT="1" PhysicalSizeX="{size}" PhysicalSizeXUnit="nm" '
+        f'PhysicalSizeY="{size}" PhysicalSizeYUnit="nm"><TiffData IFD="{number}" PlaneCount="1"/></Pixels></Image>'
+    )
+
+
+def test_a_picture_has_the_pixel_size_of_its_own_image_and_its_fellows_are_not_missing(tmp_path):
+    """A thumbnail comes first, in the file and in its OME-XML."""
+    xml = '<OME xmlns="http://www.openmicroscopy.org/Schemas/OME/2016-06">' + ome_image(0, 32, 8) + ome_image(1, 128, 2)
+    with tifffile.TiffWriter(tmp_path / "a.ome.tif") as writer:
+        for side, text in ((32, xml + "</OME>"), (128, None)):
+            pixels = np.random.default_rng(side).integers(0, 255, (side, side), dtype=np.uint8)
+            writer.write(pixels, metadata=None, description=text, photometric="minisblack")
+    (micrograph,) = open_micrographs(tmp_path / "a.ome.tif")
+    assert micrograph.shape == (128, 128)
+    assert micrograph.pixel_size == pytest.approx(2e-9)
+    assert "missing" not in micrograph.note
