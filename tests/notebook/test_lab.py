@@ -64,15 +64,23 @@ def page(empty_page, lab, stripes):
 
 
 @pytest.fixture
-def notebook_page(empty_page, lab, stripes):
+def notebook_page(empty_page, lab, stripes, wait_until):
     """Notebook 7 with the widget, run by the keyboard."""
     pytest.importorskip("notebook", "7", reason="the test of Notebook 7 needs it (extra `test`)")
     page, watch_errors = empty_page
     page.goto(lab.notebook_address(stripes))
     page.locator("[title='Kernel status: Idle'], .jp-Notebook-ExecutionIndicator[data-status=idle]").wait_for()
     watch_errors()  # Notebook 7.6 has one of its own while it starts
-    page.locator(".jp-Notebook .jp-Cell").click()
-    page.keyboard.press("Control+Enter")
+    prompt = page.locator(".jp-Notebook .jp-Cell .jp-InputPrompt").first
+
+    def is_run() -> bool:
+        """Press the keys, which a notebook that is still being built does not hear, and look whether the cell runs."""
+        page.locator(".jp-Notebook .jp-Cell").first.click()
+        page.keyboard.press("Control+Enter")
+        page.wait_for_timeout(1000)
+        return prompt.inner_text().strip() not in ("", "[ ]:", "[]:")
+
+    wait_until(is_run)
     page.locator(".semclass canvas").wait_for()
     return page
 
