@@ -210,7 +210,7 @@ def _parsed(text: str, needed: Collection[str], known: Collection[str], shown: s
     missing = sorted(set(needed) - set(columns))
     if missing:
         one = "column" if len(missing) == 1 else "columns"
-        there = ", ".join(name or "(unnamed)" for name in columns[:12]) or "none"
+        there = ", ".join(name[:40] or "(unnamed)" for name in columns[:12]) or "none"
         raise SettingsError(
             f"{shown}: has no {one} {', '.join(missing)}; its first line names {there}. Values are parted by commas, "
             "semicolons, tabs or bars."
@@ -222,7 +222,7 @@ def _parsed(text: str, needed: Collection[str], known: Collection[str], shown: s
     if not rows:
         raise SettingsError(f"{shown}: has no rows below the names of its columns.")
     strays = [name for name in columns if name not in known and name.startswith(tuple(known))]
-    notes = tuple(f"{shown}: the column {name!r} means nothing here and is not read." for name in strays)
+    notes = tuple(f"{shown}: the column {name[:40]!r} means nothing here and is not read." for name in strays)
     found = tuple(_row(line, values, columns, delimiter, shown) for line, values in rows)
     return Table(columns, found, delimiter, notes)
 
