@@ -61,12 +61,14 @@ def save_model(
 
 
 def stored_tensors(network: torch.nn.Module, familiar: Familiar | None = None) -> dict[str, Tensor]:
-    """The tensors that a model's file holds."""
-    weights = {
-        name: value.detach().cpu().contiguous()
-        for name, value in network.state_dict().items()
-        if not name.endswith(_NOT_STORED)
-    }
+    """The tensors that a model's file holds, each in memory of its own, also those that a network has by two names."""
+    weights: dict[str, Tensor] = {}
+    places: set[int] = set()
+    for name, value in network.state_dict().items():
+        if not name.endswith(_NOT_STORED):
+            stored = value.detach().cpu().contiguous()
+            weights[name] = stored.clone() if stored.data_ptr() in places else stored
+            places.add(stored.data_ptr())
     return weights if familiar is None else weights | familiar.tensors()
 
 

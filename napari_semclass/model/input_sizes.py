@@ -113,7 +113,8 @@ def _fault(backbone: str, size: int) -> str:
         network = skeleton(backbone, settings_for(backbone, size))
     except Exception as error:  # timm's constructors raise whatever they like
         return brief(error)
-    classifier = network.get_classifier()  # type: ignore[operator]
+    # timm's encoders of language models have no such method.
+    classifier = network.get_classifier() if hasattr(network, "get_classifier") else None  # type: ignore[operator]
     if not isinstance(classifier, nn.Linear) or classifier.bias is None:
         return OTHER_HEAD
     if not _features_fit(network, classifier.in_features, size):

@@ -35,8 +35,8 @@ def blended(network: nn.Module, start: dict[str, Tensor], share: float) -> None:
     if not share:
         return
     state = network.state_dict()
-    for name, value in state.items():
-        if value.is_floating_point():
+    for name, value in {value.data_ptr(): (name, value) for name, value in state.items()}.values():
+        if value.is_floating_point():  # once, also where a network has it by two names
             value.lerp_(start[name].to(value.device), share)
     network.load_state_dict(state)
 

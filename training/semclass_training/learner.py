@@ -1,5 +1,6 @@
 """The fastai Learner on a timm network: parameter groups by depth, loss, optimiser, callbacks."""
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -20,6 +21,8 @@ from napari_semclass.learn.plan import Plan
 from napari_semclass.model.device import fast_precision
 from semclass_training.callbacks import Average, Follow, Precision, StillNorm
 from semclass_training.loaders import TileLoader
+
+_PART = re.compile(r"[^.]+(\.\d+)?")  # such as `stem` and `stages.0`
 
 
 @dataclass(frozen=True, eq=False)
@@ -71,14 +74,25 @@ def make_learner(
 
 def parameter_groups(network: nn.Module) -> list[list[nn.Parameter]]:
     """Parameters from the network's first layers to its last ones, the classifier alone at the end."""
-    from timm.models import group_parameters
-
     bare = network.module if isinstance(network, nn.parallel.DistributedDataParallel) else network
     named = dict(bare.named_parameters())
     classifier = {id(parameter) for parameter in bare.get_classifier().parameters()}  # type: ignore[operator]
-    layers = group_parameters(bare, bare.group_matcher(coarse=True))  # type: ignore[operator]
-    groups = [[named[name] for name in names if id(named[name]) not in classifier] for names in layers.values()]
+    layers = _layers(bare)
+    groups = [[named[name] for name in names if id(named[name]) not in classifier] for names in layers]
     return [group for group in groups if group] + [[p for p in bare.parameters() if id(p) in classifier]]
+
+
+def _layers(network: nn.Module) -> list[list[str]]:
+    """Names of parameters by layer, as timm divides them, else by the parts that the network is made of."""
+    from timm.models import group_parameters
+
+    try:
+        return list(group_parameters(network, network.group_matcher(coarse=True)).values())  # type: ignore[operator]
+    except (AttributeError, AssertionError):  # it has no such method, or one that is not finished
+        parts: dict[str, list[str]] = {}
+        for name, _ in network.named_parameters():
+            parts.setdefault(_PART.match(name)[0], []).append(name)  # type: ignore[index]  # any name has a first part
+        return list(parts.values())
 
 
 def unfreeze(parts: Parts, plan: Plan) -> None:
