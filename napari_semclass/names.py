@@ -45,6 +45,27 @@ def matching(name: str, known: Iterable[str]) -> str | None:
     return name if name in known else next((other for other in known if key(other) == key(name)), None)
 
 
+def paired(names: Iterable[str], others: Iterable[str]) -> dict[str, str]:
+    """For each name that one of the others is, that one.
+
+    The equal name goes first, then the same one, then the same but for its case; none is taken twice, and none where
+    several could be.
+    """
+    names, others = list(names), list(others)
+    pairs: dict[str, str] = {}
+    for form in (str, key, fold):
+        taken = set(pairs.values())
+        left, free = defaultdict(list), defaultdict(list)
+        for name in names:
+            if name not in pairs:
+                left[form(name)].append(name)
+        for other in others:
+            if other not in taken:
+                free[form(other)].append(other)
+        pairs |= {left[look][0]: free[look][0] for look in left if len(left[look]) == len(free.get(look, ())) == 1}
+    return pairs
+
+
 def confusable(names: Iterable[str]) -> list[tuple[str, ...]]:
     """Names that are not the same but look it: they differ by case, by width or by characters that nobody sees."""
     looks: dict[str, dict[str, str]] = defaultdict(dict)
@@ -72,7 +93,7 @@ def sentences_on(names: Iterable[str], noun: str, nouns: str) -> list[str]:
         *(f"{_listed(map(repr, forms))} differ by blanks only and are read as one {noun}." for forms in merged),
         *(
             f"{differing(forms)}, and are {len(forms)} {nouns}; give them one name if they are the same."
-            for forms in confusable(names)
+            for forms in confusable(map(trimmed, names))
         ),
     ]
 

@@ -16,7 +16,7 @@ from napari_semclass.learn.audit import joined
 from napari_semclass.learn.dataset import MANIFEST, Box, DataSet, Picture
 from napari_semclass.micrograph import GreyRange, Micrograph, grey_range, open_micrographs
 from napari_semclass.model.card import Preprocessing
-from napari_semclass.names import fold, printable, text_of_path, trimmed
+from napari_semclass.names import fold, paired, printable, text_of_path, trimmed
 from napari_semclass.writing import csv_writer, replacing
 
 _MICROGRAPHS = "micrographs"
@@ -223,7 +223,7 @@ def _group_names(labelled: LabelledTiles) -> list[str]:
 
 def _with_imported(pictures: list[Picture], imported: DataSet | None) -> list[Picture]:
     """Own and imported pictures; groups that have pictures of one file on both sides become one."""
-    spelled = {fold(picture.category): picture.category for picture in pictures}
+    spelled = paired(imported.categories, {picture.category for picture in pictures}) if imported else {}
     marked = {picture.path: index for index, picture in enumerate(pictures)}
     everything, pairs = list(pictures), []
     for picture in imported.pictures if imported else ():
@@ -231,7 +231,7 @@ def _with_imported(pictures: list[Picture], imported: DataSet | None) -> list[Pi
         if path in marked:
             pairs.append((marked[path], len(everything)))
             box = box or _all_of(path)
-        category = spelled.get(fold(picture.category), picture.category)
+        category = spelled.get(picture.category, picture.category)
         everything.append(replace(picture, path=path, category=category, part="", box=box))
     numbers = joined([picture.group for picture in everything], pairs)
     names: dict[int, str] = {}

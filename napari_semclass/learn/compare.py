@@ -17,7 +17,7 @@ from napari_semclass.learn.measure import measure
 from napari_semclass.learn.metrics import Share, with_interval
 from napari_semclass.learn.tiles import Cutting, Samples, cut_samples
 from napari_semclass.model import Card, Model
-from napari_semclass.names import fold, matching
+from napari_semclass.names import paired
 
 MOST = 1000  # tiles that both models are asked about
 _SMALLEST = 1e-38
@@ -50,18 +50,8 @@ class Comparison:
 
 def shared_categories(one: Sequence[str], other: Sequence[str]) -> tuple[str, ...]:
     """Names that are in both, as the first one writes them; their case counts only where it tells two of them apart."""
-    paired = _pairs(other, one).values()
-    return tuple(name for name in one if name in paired)
-
-
-def _pairs(names: Sequence[str], others: Sequence[str]) -> dict[str, str]:
-    """For each name that one of the others is, that one: no other is taken twice, and the same name goes first."""
-    pairs = {name: same for name in names if (same := matching(name, others)) is not None}
-    for name in names:
-        free = [other for other in others if other not in pairs.values() and fold(other) == fold(name)]
-        if name not in pairs and len(free) == 1:
-            pairs[name] = free[0]
-    return pairs
+    known = set(paired(other, one).values())
+    return tuple(name for name in one if name in known)
 
 
 def compare(
@@ -107,7 +97,7 @@ def compare(
     logits, _ = answers_to(
         Forward.on(base, device), pictures, samples, cutting, nothing, lambda done: progress(done, len(samples))
     )
-    pairs = _pairs(base.card.names, tiles.categories)
+    pairs = paired(base.card.names, tiles.categories)
     names = (*tiles.categories, *(name for name in base.card.names if name not in pairs))
     place = [names.index(pairs.get(name, name)) for name in base.card.names]
     before = np.full((len(tiles), len(names)), np.log(_SMALLEST))

@@ -8,7 +8,7 @@ from qtpy.QtWidgets import QCheckBox, QFileDialog, QHBoxLayout, QLabel, QPushBut
 from napari_semclass.annotate.collect import LabelledTiles
 from napari_semclass.annotate.run_data import TrainingData
 from napari_semclass.learn.dataset import DataSet
-from napari_semclass.names import fold
+from napari_semclass.names import fold, paired
 
 _SHOWN = 3  # sentences of an audit; the tooltip has all
 
@@ -65,7 +65,8 @@ class DataPanel(QWidget):
             return "Mark tiles of two categories in the Annotate tab, or choose a folder of labelled pictures."
         names = set(data.folder.categories) if data.folder else set()
         if data.marks is not None:  # a mark's category is the folder's whatever their case
-            names = {fold(name) for name in (*names, *(category.name for category in data.marks.used))}
+            used = [category.name for category in data.marks.used]
+            names |= set(used) - set(paired(names, used).values())
             if len(names) < 2:
                 return data.marks.needs() if data.marks.used else "Mark tiles of two categories first."
         return "" if len(names) > 1 else "These pictures are of one category only; there must be two to tell apart."

@@ -33,6 +33,9 @@ _KINDS = {
 }
 _SAVE_AS = "save it from the spreadsheet program as CSV in UTF-8."
 _BLANKS_AFTER_QUOTE = re.compile(r'" +(?=[,;|\t\r\n])')
+_STATEMENT = re.compile(
+    r'"? *sep *= *([^\w\s"]|\t)? *"?[,;|\t ]*', re.IGNORECASE
+)  # programs fill it up with delimiters
 _SIGNS = "°µ²³±×·–’“”„…€§\xa0"  # that names hold beside letters
 # Letters of the languages that Windows-1252 was made for; it has others that only misread text is full of.
 _WESTERN = "äöüÄÖÜßéèêëàâçîïôûùœæøåñáíóúãõÉÈÊËÀÂÇÎÏÔÛÙŒÆØÅÑÁÍÓÚÃÕ"
@@ -115,7 +118,8 @@ def _certain_encoding(data: bytes) -> str:
     marked = next((encoding for mark, encoding in _BOMS if data.startswith(mark)), "")
     if marked:
         return marked
-    start = data.partition(b"\n")[0][:400]  # the names of the columns, which are Latin whatever the rows hold
+    # Of the first line only: the names of the columns are Latin whatever the rows hold.
+    start = re.split(rb"[\r\n]", data, maxsplit=1)[0][:400]
     even, odd = (start[parity::2].count(0) / max(1, len(start) // 2) for parity in (0, 1))
     # UTF-16 without its mark: every other byte of Latin text is zero, and no byte between.
     if max(even, odd) > _LATIN and min(even, odd) < 1 - _LATIN:
@@ -146,7 +150,7 @@ def _of_old_encoding(
     """The table as the first encoding reads it in which what it says is so: names of files tell, and letters."""
     own = locale.getencoding().lower()
     first_error: SettingsError | None = None
-    found: list[tuple[bool, str, Table]] = []
+    found: list[tuple[bool, str, tuple[str, ...], Table]] = []
     for encoding in dict.fromkeys([*([own] if own in _OLD_ENCODINGS else []), *_OLD_ENCODINGS]):
         try:
             text = data.decode(encoding)
@@ -160,7 +164,8 @@ def _of_old_encoding(
             first_error = first_error or error
             continue
         if fits(table):
-            foreign = sorted({v for row in table.rows for c, v in row.values.items() if c in known and not v.isascii()})
+            values = tuple(value for row in table.rows for name, value in row.values.items() if name in known)
+            foreign = sorted({value for value in values if not value.isascii()})
             examples = ", ".join(" ".join(value.split()) for value in foreign[:3])
             note = (
                 f"{shown}: is not UTF-8 and was read as {_OLD_ENCODINGS[encoding]}; check the names in it: {examples}. "
@@ -169,11 +174,14 @@ def _of_old_encoding(
             # A wrong encoding shows letters of another script as signs between letters.
             odd = any(not (sign.isascii() or sign.isalnum() or sign in _SIGNS) for value in foreign for sign in value)
             notes = (*table.notes, *((note,) if foreign else ()))
-            found.append((odd, encoding, Table(table.columns, table.rows, table.delimiter, notes)))
+            found.append((odd, encoding, values, Table(table.columns, table.rows, table.delimiter, notes)))
     if found:
-        _, encoding, table = min(found, key=lambda one: one[0])
-        is_alone = sum(not odd for odd, _, _ in found) == 1
-        if encoding != own and not is_alone and not _is_told(table, encoding, known):
+        least_odd, encoding, values, table = min(found, key=lambda one: one[0])
+        # A file's name proves an encoding only where no other gives that name, too, and further values differently.
+        has_named = any(not row.values.get("path", "").isascii() for row in table.rows)
+        is_proved = has_named and all(other == values for odd, _, other, _ in found if odd == least_odd)
+        is_western = encoding == "cp1252" and all(_is_western(word) for value in values for word in value.split())
+        if encoding != own and not (is_proved or is_western or all(map(str.isascii, values))):
             raise SettingsError(
                 f"{shown}: is not UTF-8, and its names can be read in several other encodings, each time as other "
                 f"words; {_SAVE_AS}"
@@ -184,19 +192,11 @@ def _of_old_encoding(
     )
 
 
-def _is_told(table: Table, encoding: str, known: Collection[str]) -> bool:
-    """Whether an encoding is more than a guess: a file of such a name exists, or words look Western European."""
-    if any(not row.values.get("path", "").isascii() for row in table.rows):
-        return True
-    words = {
-        word for row in table.rows for column, value in row.values.items() if column in known for word in value.split()
-    }
-    return encoding == "cp1252" and all(map(_is_western, words))
-
-
 def _is_western(word: str) -> bool:
-    foreign = [sign for sign in word if not sign.isascii() and sign not in "°µ²³±×·–\xa0"]
-    return 2 * len(foreign) <= len(word) and all(sign in _WESTERN for sign in foreign)
+    """Whether a word could be Western European: at most half of its letters are beyond ASCII, all of these usual."""
+    letters = [sign for sign in word if sign not in "°µ²³±×·–©®\xa0"]
+    foreign = [sign for sign in letters if not sign.isascii()]
+    return 2 * len(foreign) <= len(letters) and all(sign in _WESTERN for sign in foreign)
 
 
 def _parsed(text: str, needed: Collection[str], known: Collection[str], shown: str) -> Table:
@@ -229,12 +229,9 @@ def _parsed(text: str, needed: Collection[str], known: Collection[str], shown: s
 
 def _without_statement(text: str) -> tuple[str, str]:
     """The text without a first line such as `sep=;`, by which Excel is told the delimiter, and that delimiter."""
-    first, end, rest = text.partition("\n")
-    statement = first.strip().strip('"')
-    if statement[:4].lower() == "sep=" and len(statement) <= 5:
-        return rest if end else "", statement[4:] or "\t"
-    first, end, rest = text.partition("\r")  # lines of a classic Macintosh
-    return _without_statement(f"{first}\n{rest}") if end and first.lower().startswith("sep=") else (text, "")
+    first, *rest = re.split(r"\r\n|\r|\n", text, maxsplit=1)
+    statement = _STATEMENT.fullmatch(first)
+    return ("".join(rest), statement[1] or "\t") if statement else (text, "")
 
 
 def _lines(text: str, delimiter: str, shown: str, skipped: int) -> list[tuple[int, list[str]]]:

@@ -9,6 +9,7 @@ import pytest
 from napari_semclass.errors import SettingsError
 from napari_semclass.learn.compare import compare, shared_categories
 from napari_semclass.learn.held_out import HeldOutTiles
+from napari_semclass.names import paired
 
 LEVELS = {"dark": 25, "grey": 128, "bright": 230}
 
@@ -74,4 +75,10 @@ def test_with_one_group_the_gain_is_not_claimed(tiny_model, held_out):
 def test_names_that_differ_by_case_only_keep_their_own_scores():
     assert shared_categories(("Pore", "crack", "pore"), ("crack", "pore")) == ("crack", "pore")
     assert shared_categories(("pore", "crack"), ("Pore", "pore", "crack")) == ("pore", "crack")
+    assert shared_categories(("pore", "crack"), ("Pore", "PORE", "crack")) == ("crack",)
+    assert shared_categories(("Pore", "PORE", "crack"), ("pore", "crack")) == ("crack",)
     assert shared_categories(("Pore", "crack"), ("PORE", "crack")) == ("Pore", "crack")
+
+
+def test_a_category_is_scored_by_the_equal_name_before_one_of_other_case():
+    assert paired(("crack", "pore"), ("Pore", "crack", "pore")) == {"crack": "crack", "pore": "pore"}

@@ -137,6 +137,8 @@ def test_western_words_need_no_file_name_to_be_read(tmp_path, word):
         ("裂纹", "gbk"),
         ("균열", "cp949"),
         ("Körner", "cp850"),
+        ("café", "cp850"),
+        ("기공", "cp949"),
         ("Körner", "mac_roman"),
         ("çatlağı", "cp1254"),
         ("試料", "cp932"),
@@ -146,6 +148,24 @@ def test_an_encoding_is_not_guessed_where_words_would_change(tmp_path, word, enc
     """No file has a name that tells it; with another category, training would go on with words that nobody wrote."""
     content = text(rows=[("path", "class"), ("pictures/0.png", word)]).encode(encoding)
     assert "in several other encodings" in refusal(tmp_path, content)
+
+
+def test_a_file_name_that_several_encodings_share_proves_none(tmp_path):
+    rows = [("path", "class"), ("Körner.png", "řezný")]
+    assert "in several other encodings" in refusal(tmp_path, text(rows=rows).encode("cp1250"), "Körner.png")
+
+
+def test_a_sign_of_copyright_is_western(tmp_path):
+    rows = [("path", "class", "licence"), ("pictures/0.png", "P", "© Müller")]
+    read(tmp_path, text(rows=rows).encode("cp1252"))
+    assert read_dataset(tmp_path).pictures[0].licence == "© Müller"
+
+
+@pytest.mark.parametrize("line", ["sep=;", "sep = ;", "sep=;;;", '"sep=;"', '"sep=;";;', "SEP = ; ", "sep=;,,"])
+@pytest.mark.parametrize("end", ["\n", "\r\n", "\r"])
+def test_a_statement_of_the_delimiter_is_no_header(tmp_path, line, end):
+    content = end.join([line, "path;class", "pictures/0.png;a, b", ""])
+    assert read(tmp_path, content.encode()) == [("pictures/0.png", "a, b")]
 
 
 def test_values_as_programs_write_them(tmp_path):

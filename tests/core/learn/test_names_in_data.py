@@ -120,6 +120,12 @@ def test_names_that_look_the_same_get_a_word(tmp_path, names, count, word, capsy
     assert (word in said.splitlines()[0]) == (count > 1)
 
 
+def test_a_note_shows_names_without_the_breaks_around_them(tmp_path):
+    table(tmp_path, ("path", "class"), ("0.png", "Pore\n"), ("1.png", "pore"))
+    (note,) = read_dataset(tmp_path).notes
+    assert note.startswith("Categories: Pore and pore differ by case only")
+
+
 def test_names_that_differ_in_more_get_none(tmp_path):
     table(tmp_path, ("path", "class", "group"), ("0.png", "Pores", "s1"), ("1.png", "Poren", "s2"))
     dataset = read_dataset(tmp_path)
