@@ -5,10 +5,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from napari_semclass.errors import MicrographError, brief
+from napari_semclass.micrograph.arrays import as_micrographs
 from napari_semclass.micrograph.formats import Image, is_tiff, read_picture, read_tiff, read_zarr
 from napari_semclass.micrograph.formats.presence import ProvenPixels
 from napari_semclass.micrograph.metadata import Metadata
-from napari_semclass.micrograph.micrograph import Micrograph, as_micrographs
+from napari_semclass.micrograph.micrograph import Micrograph
 
 SUFFIXES = (".tif", ".tiff", ".png", ".jpg", ".jpeg", ".bmp", ".jp2", ".j2k", ".pgm", ".ppm", ".pbm", ".pnm", ".zarr")
 """What is looked for in folders; files of other names are opened when they are named, whatever they are called."""

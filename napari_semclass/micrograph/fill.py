@@ -13,7 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 from scipy import ndimage
-from skimage.measure import approximate_polygon, find_contours
+
+from napari_semclass.micrograph.fill_edges import SMOOTHED, is_sharp, is_straight, of_level
 
 _Flags = NDArray[np.bool_]
 _Read = Callable[[int, int, int, int], NDArray[Any]]
@@ -24,19 +25,10 @@ _WINDOWS, _WINDOW, _CORNER = 8, 256, 16
 _LEAST_AREA = 0.01  # of the picture: less neither fills a tile nor shifts the grey range
 _SMALLEST = 64  # points along a side of the lattice: a smaller picture has no room for specimen and fill
 _LEAST_SIDE = 8  # points
-_SMOOTHED = 5  # points: side of the square that must fit into a fill everywhere
 _MOST_LEVELS = 3
-_TOLERANCE = 1.0  # points that an edge may stray from a straight line
-_LONG = (16.0, 0.04)  # points, and share of the picture's shorter side: edges from this length on are straight
-_STRAIGHT = 0.9  # share of the outline in such edges
-_PIECE, _MOST_PIECES = 4.0, 0.15  # points, and share of the outline in such pieces
-_TURNED = 2.5  # points that an edge's end may lie beside the direction of the others
 _LEAST_REST = 0.005  # of the picture, not filled
 _LEAST_LEVELS, _REST_POINTS = 8, 10_000  # grey levels in the first points of the rest
 _MOST_FLAT = 0.5  # share of one level in the rest: a picture of flat areas is a drawing or a mask, and has no fill
-_PROFILES, _PROFILE, _LEAST_PROFILES = 16, 8, 8  # across edges in each direction, pixels in one, and fewest that tell
-_LEAST_EDGE = 0.1  # share of the longest direction's points
-_MOST_BLUR = 0.12  # of the step from the ground to a fill, in the second pixel beside it
 _SAMPLES = 16  # places where all pixels between the points are compared, too
 
 
@@ -69,7 +61,7 @@ class Fill:
         if not self.places[rows[0] : rows[-1] + 1, columns[0] : columns[-1] + 1].any():
             return np.zeros(grey.shape, dtype=bool)
         near = self.places[rows] if self.step == 1 else np.take(self.places, rows, axis=0)
-        return np.asarray(near[:, columns] & _of_level(grey, self.level, self.tolerance))
+        return np.asarray(near[:, columns] & of_level(grey, self.level, self.tolerance))
 
 
 def find_fills(
@@ -102,11 +94,11 @@ def find_fills(
         return ()
     fills, filled = [], np.zeros(lattice.shape, dtype=bool)
     for level in _levels(lattice[1:, 1:][flat], least):
-        region = _of_level(lattice, level, tolerance) & allowed[:, None]
+        region = of_level(lattice, level, tolerance) & allowed[:, None]
         drawn = _drawn(region, allowed, least)
         solid = drawn.any() and (step == 1 or _solid(drawn, level, step, read, tolerance))
-        if solid and _sharp(drawn, allowed, level, step, read, tolerance):
-            places = ndimage.binary_dilation(drawn, np.ones((3, 3)), iterations=_SMOOTHED // 2 + 1)
+        if solid and is_sharp(drawn, allowed, level, step, read, tolerance):
+            places = ndimage.binary_dilation(drawn, np.ones((3, 3)), iterations=SMOOTHED // 2 + 1)
             fills.append(Fill(float(level), tolerance, step, np.asarray(places, dtype=bool)))
             filled |= np.asarray(places & region)
     return tuple(fills) if _is_specimen(lattice, ~filled & allowed[:, None], flat) else ()
@@ -119,11 +111,6 @@ def _is_specimen(lattice: NDArray[Any], rest: _Flags, flat: _Flags) -> bool:
     if area < _LEAST_REST * lattice.size or flat_area > _MOST_FLAT * area:
         return False
     return len(np.unique(lattice[rest][:_REST_POINTS])) >= _LEAST_LEVELS
-
-
-def _of_level(grey: NDArray[Any], level: float, tolerance: float) -> _Flags:
-    near: _Flags = np.abs(grey - np.float32(level)) <= tolerance if tolerance else grey == level
-    return near
 
 
 def _flat(lattice: NDArray[Any], allowed: _Flags, tolerance: float) -> _Flags:
@@ -151,17 +138,17 @@ def _levels(values: NDArray[Any], least: float) -> list[float]:
 def _drawn(region: _Flags, allowed: _Flags, least: float) -> _Flags:
     """The connected parts of a region that are large enough and straightly bounded."""
     drawn = np.zeros(region.shape, dtype=bool)
-    kernel = _joined(region, _SMOOTHED, np.logical_and)
+    kernel = _joined(region, SMOOTHED, np.logical_and)
     if np.count_nonzero(kernel) < least / 2:  # as in saturated specimen, whose parts are small or rough
         return drawn
-    smooth = _joined(kernel, _SMOOTHED, np.logical_or) & region
+    smooth = _joined(kernel, SMOOTHED, np.logical_or) & region
     labels, _ = ndimage.label(smooth)
     areas = np.bincount(labels.ravel())
     for number, box in enumerate(ndimage.find_objects(labels), start=1):
         if areas[number] < least or min(part.stop - part.start for part in box) < _LEAST_SIDE:
             continue
         part = labels[box] == number
-        if _straight(part, box[0].start, box[1].start, allowed, region.shape[1]):
+        if is_straight(part, box[0].start, box[1].start, allowed, region.shape[1]):
             drawn[box] |= part
     return drawn
 
@@ -180,108 +167,14 @@ def _joined(flags: _Flags, side: int, join: np.ufunc) -> _Flags:
     return flags
 
 
-def _straight(part: _Flags, top: int, left: int, allowed: _Flags, width: int) -> bool:
-    """Whether what bounds a part, whose box begins at (top, left), are long lines of one direction and across it."""
-    shape = len(allowed), width
-    outline = find_contours(np.pad(part, 1).astype(np.float32), 0.5)
-    if sum(map(len, outline)) > 6 * sum(shape):
-        return False  # rough
-    edges = np.concatenate([_edges(line + np.array([top - 1, left - 1])) for line in outline])
-    edges = edges[[not _outer(edge, allowed, width) for edge in edges]]
-    if not len(edges):
-        return False  # the whole picture
-    along = edges[:, 2:] - edges[:, :2]
-    lengths = np.hypot(*along.T)
-    # Half a point at each corner is cut off by the outline itself.
-    long = lengths >= max(_LONG[0], _LONG[1] * min(shape)) - 1
-    upright = np.abs(along).min(axis=1) <= _TOLERANCE
-    oblique = np.flatnonzero(long & ~upright)
-    reference = along[oblique[lengths[oblique].argmax()]] if len(oblique) else np.array([0.0, 1.0])
-    reference = reference / np.hypot(*reference)
-    beside = np.minimum(np.abs(along @ reference), np.abs(along @ (reference[1], -reference[0])))
-    # The thin ends of a corner are ragged: there, pieces in the direction of the others will do.
-    pieces = ~long & (beside <= _TOLERANCE) & (lengths >= _PIECE)
-    straight = lengths[long].sum() + min(lengths[pieces].sum(), _MOST_PIECES * lengths.sum())
-    if straight < _STRAIGHT * lengths.sum() - _SMOOTHED:
-        return False
-    touches = top == 0 or left == 0 or top + part.shape[0] == shape[0] or left + part.shape[1] == width
-    touches = touches or not allowed[top - 1] or not allowed[top + part.shape[0]]
-    return not len(oblique) or (touches and bool((beside[oblique] <= _TURNED).all()))
-
-
-def _edges(line: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Edges (n, 4), `y0, x0, y1, x1`, of the polygon that a closed line nearly is; it begins at a corner."""
-    corner = int(np.argmax(np.hypot(*(line - line.mean(axis=0)).T)))
-    line = np.concatenate([line[corner:-1], line[: corner + 1]])
-    half = int(np.argmax(np.hypot(*(line - line[0]).T)))
-    parts = (approximate_polygon(each, _TOLERANCE) for each in (line[: half + 1], line[half:]))
-    return np.concatenate([np.hstack([each[:-1], each[1:]]) for each in parts])
-
-
-def _outer(edge: NDArray[np.float64], allowed: _Flags, width: int) -> bool:
-    """Whether an edge runs along the picture's border or a data bar."""
-    y0, x0, y1, x1 = edge.tolist()
-    if max(x0, x1) <= 0.5 or min(x0, x1) >= width - 1.5:
-        return True
-    above, below = max(y0, y1), min(y0, y1)
-    if abs(y0 - y1) > 1:
-        return False
-    rows = np.concatenate([[False], allowed, [False]])
-    first, last = max(0, int(np.floor(below)) + 1), min(len(rows) - 1, int(np.ceil(above)) + 1)
-    return bool(not rows[first : last + 1].all())
-
-
 def _solid(drawn: _Flags, level: float, step: int, read: _Read, tolerance: float) -> bool:
     """Whether the pixels between the points have the level, too, at places spread over the parts."""
     inner = np.argwhere(_joined(drawn, 3, np.logical_and))
     for y, x in inner[np.linspace(0, len(inner) - 1, min(_SAMPLES, len(inner))).astype(int)].tolist():
         block = read(y * step, (y + 1) * step, x * step, (x + 1) * step)
-        if not _of_level(block, level, tolerance).all():
+        if not of_level(block, level, tolerance).all():
             return False
     return len(inner) > 0
-
-
-def _sharp(drawn: _Flags, allowed: _Flags, level: float, step: int, read: _Read, tolerance: float) -> bool:
-    """Whether edges end as a program draws them, within a pixel: a microscope's beam blurs those of saturated specimen.
-
-    Profiles across edges are averaged from the first pixel that is no fill; the last of their pixels are the ground.
-    """
-    directions = ((0, 1), (0, -1), (1, 0), (-1, 0))
-    edges = [
-        np.argwhere(drawn & ~np.roll(drawn, (-dy, -dx), axis=(0, 1)) & np.roll(allowed, -dy)[:, None])
-        for dy, dx in directions
-    ]
-    most = max(map(len, edges))
-    shape = len(allowed) * step, drawn.shape[1] * step
-    profiles = []
-    for (dy, dx), edge in zip(directions, edges, strict=True):
-        if len(edge) < _LEAST_EDGE * most:  # roughness of the others, seen along them
-            continue
-        for y, x in edge[np.linspace(0, len(edge) - 1, min(_PROFILES, len(edge))).astype(int)].tolist():
-            line = _line(y * step, x * step, dy, dx, 4 * step + _PROFILE, shape, read)
-            outside = np.flatnonzero(~_of_level(line, level, tolerance))
-            if len(outside) and len(line) - outside[0] >= _PROFILE:
-                profiles.append(line[outside[0] : outside[0] + _PROFILE].astype(np.float64))
-    known = [profile for profile in profiles if np.isfinite(profile).all()]
-    if len(known) < _LEAST_PROFILES:
-        return True
-    mean = np.mean(known, axis=0)
-    ground = float(mean[-3:].mean())
-    noise = float(np.std([profile[-3:].mean() for profile in known])) / len(known) ** 0.5
-    if abs(level - ground) <= 10 * noise:  # of the ground's own level: its edges cannot be seen
-        return True
-    return bool((mean[1] - ground) / (level - ground) <= _MOST_BLUR)
-
-
-def _line(y: int, x: int, dy: int, dx: int, length: int, shape: tuple[int, int], read: _Read) -> NDArray[Any]:
-    """Pixels from a place in one direction, as far as the picture goes."""
-    if dy:
-        y0, y1 = (y, min(y + length, shape[0])) if dy > 0 else (max(0, y - length + 1), y + 1)
-        line = read(y0, y1, x, x + 1)[:, 0]
-    else:
-        x0, x1 = (x, min(x + length, shape[1])) if dx > 0 else (max(0, x - length + 1), x + 1)
-        line = read(y, y + 1, x0, x1)[0]
-    return line[::-1] if dy + dx < 0 else line
 
 
 def lattice_step(shape: tuple[int, int]) -> int:
