@@ -29,7 +29,7 @@ def of_level(grey: NDArray[Any], level: float, tolerance: float) -> _Flags:
 
 
 def is_straight(part: _Flags, top: int, left: int, allowed: _Flags, width: int) -> bool:
-    """Tell whether long lines along the axes, or of one other direction, bound a part whose box begins at (top, left)."""
+    """Tell whether long lines along the axes, or of one other direction, bound a part; its box begins at top, left."""
     shape = len(allowed), width
     outline = find_contours(np.pad(part, 1).astype(np.float32), 0.5)
     if sum(map(len, outline)) > 6 * sum(shape):

@@ -24,6 +24,7 @@ from napari_semclass.micrograph.metadata.quantities import number
 _EAGER_BYTES = 256_000_000
 _JPEG = (6, 7, 34892, 33007)  # compressions
 _NO_DATA_TAG = 42113  # GDAL's
+_WHITE_IS_ZERO = 0
 _JPEG_SCAN, _JPEG_END = b"\xff\xda", b"\xff\xd9"
 
 
@@ -51,7 +52,7 @@ def read_tiff(path: Path) -> Image:
         pixels = proven(stored, inventory, path)
         upright = orientation.known(image.keyframe.tags.valueof(orientation.TAG))
         array = _meant(pixels.array, image, form, upright)
-        no_data = _no_data(image.keyframe) if form.is_plain else None
+        no_data = _no_data(image.keyframe, form)
     return Image(facts, changed(pixels, array), rgb=form.rgb, alpha=form.opacity is not None, no_data=no_data)
 
 
@@ -115,9 +116,18 @@ def _own_metadata(page: Any) -> Metadata:
     return (vendor_metadata(page) if hasattr(page, "tags") else None) or Metadata()
 
 
-def _no_data(page: Any) -> float | None:
-    """The level that a file declares to stand for "no data"; NaN needs no declaration."""
-    return number(page.tags.valueof(_NO_DATA_TAG))
+def _no_data(page: Any, form: Form) -> float | None:
+    """The level of the pixels, as `form` changes them, that the file declares to stand for "no data".
+
+    NaN needs no declaration, and of an entry of a palette or an ink no such level is left.
+    """
+    level = number(page.tags.valueof(_NO_DATA_TAG))
+    if level is None or form.change is None:
+        return level
+    stored = np.array([level]).astype(page.dtype)
+    if page.photometric != _WHITE_IS_ZERO or stored[0] != level:
+        return None
+    return float(form.change(stored)[0])
 
 
 def _strict(page: Any) -> Callable[..., Any]:

@@ -226,6 +226,21 @@ def test_a_tiff_declares_its_level_without_data(tmp_path, monkeypatch, dtype, le
     assert "20 % of the picture holds no data" in micrograph.void_note
 
 
+@pytest.mark.parametrize("photometric", ["minisblack", "miniswhite", "rgb", "opacity"])
+def test_a_declared_level_is_void_whatever_the_pixels_stand_for(tmp_path, photometric):
+    empty = np.random.default_rng(1).random(SHAPE) < 0.2
+    grey = np.where(empty, 7, np.clip(PICTURE, 8, 254)).astype(np.uint8)
+    pixels = {"rgb": np.stack([grey] * 3, -1), "opacity": np.stack([grey, np.full_like(grey, 255)], -1)}.get(
+        photometric, grey
+    )
+    options = {"rgb": {"photometric": "rgb"}, "opacity": {"photometric": "minisblack", "extrasamples": ["unassalpha"]}}
+    tag = (42113, "s", 0, "7", True)
+    keywords = options.get(photometric, {"photometric": photometric})
+    tifffile.imwrite(tmp_path / "declared.tif", pixels, extratags=[tag], metadata=None, **keywords)
+    (micrograph,) = open_micrographs(tmp_path / "declared.tif")
+    np.testing.assert_array_equal(void_of(micrograph), empty)
+
+
 @pytest.mark.parametrize("zarr_format", [2, 3])
 def test_chunks_that_are_not_stored_are_void(tmp_path, zarr_format):
     stored = zarr.create_array(
